@@ -1,0 +1,54 @@
+/**
+ * The one DataSource: Nest builds its own from `databaseOptions()`, the TypeORM CLI loads the default export.
+ * Entities and migrations stand here by name; there are no globs to miss a file.
+ */
+import 'reflect-metadata';
+import { DataSource, type DataSourceOptions } from 'typeorm';
+import { CreateLedger1763800000000 } from './migrations/1763800000000-create-ledger.js';
+import { readConfig, type Config } from './src/config.js';
+import { IdempotencyKey } from './src/idempotency/idempotency-key.entity.js';
+import { Entry, Transaction } from './src/transactions/transaction.entity.js';
+import { User } from './src/users/user.entity.js';
+import { Wallet, WalletName } from './src/wallets/wallet.entity.js';
+
+/** DataSource options for a configuration whose `databaseUrl` is set. Every wait on the database has an end. */
+export function databaseOptions(config: Config): DataSourceOptions {
+  return {
+    type: 'postgres',
+    url: config.databaseUrl,
+    entities: [User, Wallet, WalletName, Transaction, Entry, IdempotencyKey],
+    migrations: [CreateLedger1763800000000],
+    migrationsTableName: 'migrations',
+    synchronize: false,
+    // One migration at a time, so that a lock-heavy one never holds up the locks of another.
+    migrationsTransactionMode: 'each',
+    applicationName: 'asper-wallet',
+    connectTimeoutMS: config.databaseConnectTimeoutMs,
+    poolSize: config.databasePoolSizeMax,
+    extra: {
+      statement_timeout: config.databaseStatementTimeoutMs,
+      lock_timeout: config.databaseLockTimeoutMs,
+      idle_in_transaction_session_timeout: config.databaseStatementTimeoutMs,
+      // The client's own clock, for a server that has stopped answering at all.
+      query_timeout: config.databaseStatementTimeoutMs + 1_000,
+      keepAlive: true,
+      // Statements that do not wait for one another's results travel together.
+      pipeline: true,
+    },
+  };
+}
+
+/** For `typeorm -d dist/ormconfig.js`: the database of `DATABASE_URL`, else the embedded one. */
+async function commandLineDataSource(): Promise<DataSource> {
+  const config = readConfig(process.env);
+  if (config.databaseUrl) return new DataSource(databaseOptions(config));
+  const { openEmbedded } = await import('./src/database/embedded.js');
+  const embedded = await openEmbedded({ dataDir: config.dataDir, role: 'command', log: console.error });
+  const dataSource = new DataSource(databaseOptions({ ...config, databaseUrl: embedded.url }));
+  const destroy = dataSource.destroy.bind(dataSource);
+  dataSource.destroy = () => destroy().finally(() => embedded.stop());
+  return dataSource;
+}
+
+const runByTypeormCli = /typeorm[\\/](cli|cli-ts-node)/.test(process.argv[1] ?? '') || /typeorm$/.test(process.argv[1] ?? '');
+export default runByTypeormCli ? await commandLineDataSource() : undefined;

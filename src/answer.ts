@@ -1,0 +1,18 @@
+/** The last step of a route: headers that belong to a body. */
+import type { FastifyReply } from 'fastify';
+import type { Answer } from './idempotency/idempotency.service.js';
+
+export type Reply = Pick<FastifyReply, 'header' | 'status'>;
+
+/** The body of an answer; a replay is marked, a versioned body carries its ETag. */
+export function answer<Body extends object>(reply: Reply, { status, body, replayed }: Answer<Body>): Body {
+  reply.status(status);
+  if (replayed) reply.header('Idempotency-Replayed', 'true');
+  return 'version' in body ? withETag(reply, body as Body & { version: number }) : body;
+}
+
+/** The body, with its version as ETag. */
+export function withETag<Body extends { version: number }>(reply: Reply, body: Body): Body {
+  reply.header('ETag', `"${body.version}"`);
+  return body;
+}

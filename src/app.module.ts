@@ -1,0 +1,40 @@
+import { Global, Module, type DynamicModule } from '@nestjs/common';
+import { APP_FILTER, APP_PIPE } from '@nestjs/core';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { databaseOptions } from '../ormconfig.js';
+import { ClassicModule } from './classic/classic.module.js';
+import { CONFIG, type Config } from './config.js';
+import { ProblemFilter } from './error.filter.js';
+import { OpsModule } from './ops/ops.module.js';
+import { StatementsModule } from './statements/statements.module.js';
+import { TransactionsModule } from './transactions/transactions.module.js';
+import { UsersModule } from './users/users.module.js';
+import { validationPipe } from './validation.js';
+import { WalletsModule } from './wallets/wallets.module.js';
+
+@Global()
+@Module({})
+export class AppModule {
+  /** The whole service for one configuration, whose `databaseUrl` is set. */
+  static with(config: Config): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [
+        TypeOrmModule.forRoot({ ...databaseOptions(config), retryAttempts: 0 }),
+        UsersModule,
+        WalletsModule,
+        TransactionsModule,
+        StatementsModule,
+        ClassicModule,
+        OpsModule,
+      ],
+      providers: [
+        { provide: CONFIG, useValue: config },
+        ProblemFilter,
+        { provide: APP_FILTER, useExisting: ProblemFilter },
+        { provide: APP_PIPE, useFactory: validationPipe },
+      ],
+      exports: [CONFIG, ProblemFilter],
+    };
+  }
+}

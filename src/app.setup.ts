@@ -1,0 +1,82 @@
+/** What `main.ts`, the CLI and the tests share: the Nest application as it runs, short of listening. */
+import { ConsoleLogger, type INestApplication, type LogLevel } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
+import type { IncomingMessage } from 'node:http';
+import { v7 as uuidv7 } from 'uuid';
+import { AppModule } from './app.module.js';
+import type { Config } from './config.js';
+
+const LOG_LEVELS: LogLevel[] = ['fatal', 'error', 'warn', 'log', 'debug'];
+
+/** Builds the application: routes, validation, error bodies, request ids, Swagger UI at /docs. */
+export async function createApp(config: Config): Promise<NestFastifyApplication> {
+  const adapter = new FastifyAdapter({
+    bodyLimit: config.bodyBytesMax,
+    genReqId: requestId,
+    routerOptions: { maxParamLength: 300 },
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+  });
+  const app = await NestFactory.create<NestFastifyApplication>(AppModule.with(config), adapter, {
+    logger: logger(config),
+    abortOnError: false,
+  });
+  app
+    .getHttpAdapter()
+    .getInstance()
+    .addHook('onRequest', (request, reply, done) => {
+      void reply.header('X-Request-Id', request.id);
+      done();
+    });
+  SwaggerModule.setup('docs', app, () => openApiDocument(app), {
+    jsonDocumentUrl: 'docs-json',
+    yamlDocumentUrl: 'docs-yaml',
+    customSiteTitle: 'Asper Wallet',
+    swaggerOptions: { displayRequestDuration: true, tryItOutEnabled: true, tagsSorter: undefined },
+  });
+  return app;
+}
+
+/** The OpenAPI document of the application; `openapi.json` in the repository is this, printed. */
+export function openApiDocument(app: INestApplication): OpenAPIObject {
+  const about = new DocumentBuilder()
+    .setTitle('Asper Wallet')
+    .setDescription(
+      'Wallets with double entry, holds and a history that adds up. Amounts are decimal strings in the major unit; ' +
+        'errors are RFC 9457 problems; every POST takes an `Idempotency-Key`.',
+    )
+    .setVersion('1')
+    .setLicense('MIT', 'https://opensource.org/license/mit')
+    .addServer('/')
+    .addTag('Users')
+    .addTag('Wallets')
+    .addTag('Transactions')
+    .addTag('Statements')
+    .addTag('Operations')
+    .addTag('Original calls')
+    .build();
+  return SwaggerModule.createDocument(app, about, {
+    operationIdFactory: (controller, method) => `${controller.replace('Controller', '').toLowerCase()}_${method}`,
+  });
+}
+
+/** The logger of a configuration's level. What Nest says of its own start-up (50 lines) is for `debug`. */
+class AppLogger extends ConsoleLogger {
+  override log(message: unknown, ...rest: unknown[]): void {
+    const quiet = /^(NestFactory|InstanceLoader|RoutesResolver|RouterExplorer|NestApplication)$/.test(String(rest.at(-1)));
+    if (!quiet || this.isLevelEnabled('debug')) super.log(message, ...(rest as [string]));
+  }
+}
+
+export function logger(config: Config): ConsoleLogger {
+  const levels = LOG_LEVELS.slice(0, { error: 2, warn: 3, info: 4, debug: 5 }[config.logLevel]);
+  return new AppLogger({ logLevels: levels, prefix: 'asper' });
+}
+
+/** The caller's `X-Request-Id` where it is safe to print, else a new id. */
+function requestId(request: IncomingMessage): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && /^[\w.:-]{1,100}$/.test(given) ? given : uuidv7();
+}

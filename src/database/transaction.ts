@@ -1,0 +1,56 @@
+/** The only begin, commit and rollback of the service. */
+import type { DataSource, QueryRunner } from 'typeorm';
+import { isDatabaseError, sqlState } from './sqlstate.js';
+
+/** The connection was lost while COMMIT was under way: the transaction may or may not have happened. */
+export class CommitUnknownError extends Error {
+  constructor(override readonly cause: unknown) {
+    super('the outcome of COMMIT is unknown');
+  }
+}
+
+/** Another process wrote what this transaction had read. A new transaction sees it and can decide again. */
+export class WriteConflict extends Error {}
+
+/**
+ * Runs `work` in one database transaction on one connection and commits it. The handle is passed by hand: a
+ * query belongs to the transaction if and only if it goes through that runner.
+ * @throws what `work` threw, after a rollback whose own failure never hides it; {@link CommitUnknownError} when
+ *   COMMIT was sent and not answered; the server's error when it refused the commit.
+ */
+export async function inTransaction<T>(dataSource: DataSource, work: (runner: QueryRunner) => Promise<T>): Promise<T> {
+  const runner = dataSource.createQueryRunner();
+  let broken = false;
+  try {
+    await runner.startTransaction();
+    let result: T;
+    try {
+      result = await work(runner);
+    } catch (error) {
+      // On a connection that no longer answers, ROLLBACK would only wait; dropping it rolls back as well.
+      broken = isDatabaseError(error) && sqlState(error) === undefined;
+      if (!broken) await runner.rollbackTransaction().catch(() => (broken = true));
+      throw error;
+    }
+    try {
+      await runner.commitTransaction();
+    } catch (error) {
+      broken = true;
+      // An answer with a SQLSTATE is a refusal (a deferred law, a serialization failure): nothing happened. A
+      // shutdown (57) or fault (XX) may cut the connection on either side of the commit, so it tells nothing.
+      throw sqlState(error) && !/^(57|08|XX)/.test(sqlState(error)!) ? error : new CommitUnknownError(error);
+    }
+    return result;
+  } finally {
+    await giveBack(runner, broken);
+  }
+}
+
+/** Returns the connection to the pool; a broken one is ended first, so that the pool replaces it. */
+async function giveBack(runner: QueryRunner, broken: boolean): Promise<void> {
+  if (broken && !runner.isReleased) {
+    const client = (await runner.connect().catch(() => undefined)) as { end(): Promise<void> } | undefined;
+    client?.end().catch(() => undefined);
+  }
+  await runner.release();
+}

@@ -1,0 +1,245 @@
+/**
+ * Every error that a caller can meet, in one table, in order of precedence: the first that applies is the one
+ * answered. `docs/errors.md` and the pages under `/errors/…` are written from it.
+ */
+
+interface ErrorEntry {
+  status: number;
+  title: string;
+  /** Whether the same request can succeed later without a change. */
+  retryable: boolean;
+  cause: string;
+  fix: string;
+}
+
+export const ERRORS = {
+  not_found: {
+    status: 404,
+    title: 'No such route',
+    retryable: false,
+    cause: 'The path or the method is not one that the API has.',
+    fix: 'Compare method and path with /docs.',
+  },
+  bad_request: {
+    status: 400,
+    title: 'The request cannot be read',
+    retryable: false,
+    cause: 'The request breaks HTTP or JSON itself: a body that is not JSON, a malformed URL or header.',
+    fix: 'Send a well-formed JSON object with `Content-Type: application/json`.',
+  },
+  body_too_large: {
+    status: 413,
+    title: 'The body is too large',
+    retryable: false,
+    cause: 'The body exceeds the limit of this route (64 KiB).',
+    fix: 'Send less: shorten `metadata`, or split the request.',
+  },
+  unsupported_media_type: {
+    status: 415,
+    title: 'The body is not JSON',
+    retryable: false,
+    cause: 'The `Content-Type` is not one that the API reads.',
+    fix: 'Send `Content-Type: application/json`.',
+  },
+  validation_failed: {
+    status: 422,
+    title: 'A field is wrong',
+    retryable: false,
+    cause: 'A field is missing, unknown, of the wrong shape or out of range. `errors` names each with its reason.',
+    fix: 'Correct the named fields. Nothing was written and the idempotency key is not used up.',
+  },
+  user_not_found: {
+    status: 404,
+    title: 'No such user',
+    retryable: false,
+    cause: 'No user has this id.',
+    fix: 'Look the user up with GET /v1/users?phone_number=…',
+  },
+  wallet_not_found: {
+    status: 404,
+    title: 'No such wallet',
+    retryable: false,
+    cause: 'No wallet has this id.',
+    fix: 'List the wallets of a user with GET /v1/wallets?user_id=…',
+  },
+  transaction_not_found: {
+    status: 404,
+    title: 'No such transaction',
+    retryable: false,
+    cause: 'No transaction has this id.',
+    fix: 'Check the id, or list transactions with GET /v1/transactions.',
+  },
+  idempotency_key_not_found: {
+    status: 404,
+    title: 'The key was never used',
+    retryable: false,
+    cause: 'No request with this idempotency key has an outcome: nothing was executed under it.',
+    fix: 'It is safe to send the request with this key.',
+  },
+  idempotency_key_reused: {
+    status: 422,
+    title: 'The key belongs to another request',
+    retryable: false,
+    cause: 'This idempotency key was already used for a request with other contents.',
+    fix: 'Use a new key for a new request; repeat a request unchanged with its old key.',
+  },
+  idempotency_key_expired: {
+    status: 409,
+    title: 'The key was used long ago',
+    retryable: false,
+    cause: 'The key was used, and its outcome is older than the retention (72 hours unless configured).',
+    fix: 'Do not repeat: the request was executed or refused then. Look for it in GET /v1/transactions.',
+  },
+  precondition_failed: {
+    status: 412,
+    title: 'It changed since you looked',
+    retryable: false,
+    cause: '`If-Match` names a version that is no longer the current one.',
+    fix: 'Read it again, decide again, and send the new ETag.',
+  },
+  phone_number_taken: {
+    status: 409,
+    title: 'The phone number is registered',
+    retryable: false,
+    cause: 'A user with this phone number exists.',
+    fix: 'Find the user with GET /v1/users?phone_number=…',
+  },
+  user_suspended: {
+    status: 409,
+    title: 'The user is suspended',
+    retryable: false,
+    cause: 'No wallet can be opened for a suspended user.',
+    fix: 'Set the status of the user to `active` first.',
+  },
+  wallet_exists: {
+    status: 409,
+    title: 'The wallet exists',
+    retryable: false,
+    cause: 'A user has one wallet for each currency and label, and this one is there.',
+    fix: 'Use the existing wallet, or open one with another `label`.',
+  },
+  system_wallet: {
+    status: 409,
+    title: 'A system wallet is not for callers',
+    retryable: false,
+    cause: 'The wallet stands for the outside world; it moves only as the other side of credits and debits.',
+    fix: 'Name a customer wallet.',
+  },
+  wallet_closed: {
+    status: 409,
+    title: 'The wallet is closed',
+    retryable: false,
+    cause: 'A closed wallet takes no postings, and closing is final.',
+    fix: 'Use another wallet.',
+  },
+  wallet_frozen: {
+    status: 409,
+    title: 'The wallet is frozen',
+    retryable: false,
+    cause: 'An operator has frozen the wallet: nothing may leave it.',
+    fix: 'Ask an operator to unfreeze it, then send the request with a new key.',
+  },
+  currency_mismatch: {
+    status: 422,
+    title: 'The wallets hold different currencies',
+    retryable: false,
+    cause: 'Money moves between wallets of one currency.',
+    fix: 'Choose a wallet of the same currency.',
+  },
+  minimum_balance_unmet: {
+    status: 422,
+    title: 'The first credit is under the minimum balance',
+    retryable: false,
+    cause: 'The first credit of a wallet must lift it to its minimum balance.',
+    fix: 'Credit at least the minimum balance, or open the wallet with a lower one.',
+  },
+  insufficient_funds: {
+    status: 422,
+    title: 'Not enough money',
+    retryable: false,
+    cause: 'The available balance (balance less holds) is smaller than the amount.',
+    fix: 'Credit the wallet first, or debit less; then use a new key.',
+  },
+  below_minimum_balance: {
+    status: 422,
+    title: 'The debit would go under the minimum balance',
+    retryable: false,
+    cause: 'After every debit the available balance must still be at least the minimum balance.',
+    fix: 'Debit less, or have an operator lower the minimum balance; then use a new key.',
+  },
+  balance_out_of_range: {
+    status: 422,
+    title: 'The balance would be too large to count',
+    retryable: false,
+    cause: 'A balance is kept exactly in 63 bits, and this posting would leave that range.',
+    fix: 'Spread the money over several wallets.',
+  },
+  overloaded: {
+    status: 503,
+    title: 'Too much to do at once',
+    retryable: true,
+    cause: 'The queue of postings is full. Nothing was written.',
+    fix: 'Repeat with the same key after `Retry-After` seconds, with backoff.',
+  },
+  shutting_down: {
+    status: 503,
+    title: 'This process is stopping',
+    retryable: true,
+    cause: 'The service is being stopped or replaced. Nothing was written.',
+    fix: 'Repeat with the same key; another process will answer.',
+  },
+  database_unavailable: {
+    status: 503,
+    title: 'The database does not answer',
+    retryable: true,
+    cause: 'The database is down, unreachable, full, or too slow. Nothing was written.',
+    fix: 'Repeat with the same key after `Retry-After` seconds.',
+  },
+  outcome_unknown: {
+    status: 503,
+    title: 'The outcome is not known yet',
+    retryable: true,
+    cause: 'The connection to the database was lost while the commit was under way: it may or may not have happened.',
+    fix: 'Repeat with the same key: it returns the outcome or executes once. Without a key, look before you repeat.',
+  },
+  internal_error: {
+    status: 500,
+    title: 'A fault of ours',
+    retryable: false,
+    cause: 'The service met a state that it did not expect. Nothing of this request was written.',
+    fix: 'Report it with the `request_id`; the log holds the cause under that id.',
+  },
+} as const satisfies Record<string, ErrorEntry>;
+
+/** The machine-readable name of an error: the `code` of the body and the end of its `type`. */
+export type ErrorCode = keyof typeof ERRORS;
+/** One field and what is wrong with it: `{field: "amount", message: "must have at most 2 decimals"}`. */
+export interface FieldError {
+  field: string;
+  message: string;
+}
+
+/** An error on its way to the caller. Thrown at the edge only; the posting rules return refusals as values. */
+export class Problem extends Error {
+  readonly status: number;
+
+  constructor(
+    readonly code: ErrorCode,
+    readonly detail: string,
+    readonly extra: { errors?: FieldError[]; retryAfterSeconds?: number; replayed?: boolean } = {},
+  ) {
+    super(`${code}: ${detail}`);
+    this.status = ERRORS[code].status;
+  }
+
+  /** A 422 that names one field. */
+  static field(field: string, message: string): Problem {
+    return new Problem('validation_failed', `${field} ${message}`, { errors: [{ field, message }] });
+  }
+}
+
+/** The body of RFC 9457 for an error, without the request's id. */
+export function problemBody(code: ErrorCode, detail: string, errors?: FieldError[]) {
+  const { status, title, retryable } = ERRORS[code];
+  return { type: `/errors/${code}`, title, status, detail, code, retryable, ...(errors ? { errors } : {}) };
+}

@@ -1,0 +1,170 @@
+/**
+ * One key, one outcome (law 5). Repeats that meet in this process share one execution in memory, so a hundred
+ * duplicates take no database connection; repeats that come later or elsewhere find the outcome in the row that
+ * was written in the transaction of what it tells about.
+ */
+import { Inject, Injectable } from '@nestjs/common';
+import { createHash } from 'node:crypto';
+import { DataSource, type QueryRunner } from 'typeorm';
+import type { Caller } from '../caller.js';
+import { CONFIG, type Config } from '../config.js';
+import { DEADLOCK_DETECTED, SERIALIZATION_FAILURE, sqlState } from '../database/sqlstate.js';
+import { CommitUnknownError, inTransaction, WriteConflict } from '../database/transaction.js';
+import { Problem, type ErrorCode } from '../errors.js';
+import { IdempotencyStore, type FoundOutcome } from './idempotency.store.js';
+
+/** What the caller is told: HTTP status, JSON body, and whether it is the outcome of an earlier request. */
+export interface Answer<Body extends object = object> {
+  status: number;
+  body: Body;
+  replayed: boolean;
+}
+
+const RECORD_ATTEMPTS_MAX = 5;
+
+@Injectable()
+export class IdempotencyService {
+  private readonly inFlight = new Map<string, { fingerprint: Buffer; answer: Promise<Answer> }>();
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly store: IdempotencyStore,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
+
+  /**
+   * Runs a request unless the same one is under way, in which case its answer is shared.
+   * @param request everything that makes it the same request, in a fixed order; hashed as JSON.
+   * @throws {Problem} `idempotency_key_reused` where the key is under way for another request.
+   */
+  async once<Body extends object>(
+    caller: Caller,
+    request: readonly unknown[],
+    run: (fingerprint: Buffer | undefined) => Promise<Answer<Body>>,
+  ): Promise<Answer<Body>> {
+    if (caller.idempotencyKey === undefined) return run(undefined);
+    const id = `${caller.scope} ${caller.idempotencyKey}`;
+    const fingerprint = fingerprintOf(request);
+    const other = this.inFlight.get(id);
+    if (other) {
+      assertSameRequest(other.fingerprint, fingerprint);
+      return shared(other.answer as Promise<Answer<Body>>);
+    }
+    const answer = run(fingerprint);
+    this.inFlight.set(id, { fingerprint, answer });
+    try {
+      return await answer;
+    } finally {
+      this.inFlight.delete(id);
+    }
+  }
+
+  /**
+   * Creates something that is not a posting, and records the outcome in the same transaction. Refusals that
+   * `work` throws are recorded too, except mistakes in fields.
+   * @param work writes through the runner it is given and returns the response body.
+   */
+  record<Body extends object>(
+    caller: Caller,
+    request: readonly unknown[],
+    work: (runner: QueryRunner) => Promise<Body>,
+  ): Promise<Answer<Body>> {
+    return this.once(caller, request, async (fingerprint) => {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await inTransaction(this.dataSource, (runner) => this.findOrWork(runner, caller, fingerprint, work));
+        } catch (error) {
+          if (await this.keepRefusal(caller, fingerprint, error)) throw error;
+          if (fingerprint === undefined && error instanceof CommitUnknownError) {
+            throw new Problem('outcome_unknown', 'The connection was lost during the commit.', { retryAfterSeconds: 1 });
+          }
+          if (!isConflict(error) || attempt >= RECORD_ATTEMPTS_MAX) throw error;
+        }
+      }
+    });
+  }
+
+  /** The outcome of a caller's key, or nothing. */
+  async find(caller: Caller, key: string): Promise<FoundOutcome | undefined> {
+    return inTransaction(this.dataSource, async (runner) => (await this.store.find(runner, caller.scope, key)).found);
+  }
+
+  /**
+   * Holds a found outcome against the request that repeats its key.
+   * @throws {Problem} `idempotency_key_reused`, `idempotency_key_expired`, or the refusal that was the outcome.
+   */
+  replay(found: FoundOutcome & { now: Date }, fingerprint: Buffer | undefined): FoundOutcome {
+    if (found.fingerprint && fingerprint) assertSameRequest(found.fingerprint, fingerprint);
+    const ageHours = (found.now.getTime() - found.createdAt.getTime()) / 3_600_000;
+    if (ageHours > this.config.idempotencyRetentionHours) {
+      throw new Problem('idempotency_key_expired', `The key was used at ${found.createdAt.toISOString()}.`);
+    }
+    if (found.kind === 'answered' && found.statusCode >= 400) {
+      const { code, detail } = found.body as { code: ErrorCode; detail: string };
+      throw new Problem(code, detail, { replayed: true });
+    }
+    return found;
+  }
+
+  private async findOrWork<Body extends object>(
+    runner: QueryRunner,
+    caller: Caller,
+    fingerprint: Buffer | undefined,
+    work: (runner: QueryRunner) => Promise<Body>,
+  ): Promise<Answer<Body>> {
+    if (fingerprint === undefined) return { status: 201, body: await work(runner), replayed: false };
+    const { found, now } = await this.store.find(runner, caller.scope, caller.idempotencyKey!);
+    if (found) {
+      const outcome = this.replay({ ...found, now }, fingerprint);
+      if (outcome.kind !== 'answered') throw new Error('a key of a posting has the fingerprint of something else');
+      return { status: outcome.statusCode, body: outcome.body as Body, replayed: true };
+    }
+    const body = await work(runner);
+    const row = { scope: caller.scope, key: caller.idempotencyKey!, fingerprint, statusCode: 201, body };
+    if ((await this.store.insert(runner, [row], now)) === 0) throw new WriteConflict('the key was used meanwhile');
+    return { status: 201, body, replayed: false };
+  }
+
+  /** Whether an error is now (or was already) the recorded outcome of the key, so that it may be answered. */
+  private async keepRefusal(caller: Caller, fingerprint: Buffer | undefined, error: unknown): Promise<boolean> {
+    if (!(error instanceof Problem)) return false;
+    if (fingerprint === undefined || error.extra.replayed || error.status >= 500) return true;
+    if (/^(validation_failed|idempotency_key_)/.test(error.code)) return true;
+    const { code, detail, status } = error;
+    const row = { scope: caller.scope, key: caller.idempotencyKey!, fingerprint, statusCode: status, body: { code, detail } };
+    return inTransaction(this.dataSource, async (runner) => (await this.store.insert(runner, [row], new Date())) === 1);
+  }
+}
+
+/** First 128 bits of the SHA-256 of a request's canonical form; object keys are sorted, bigints are text. */
+export function fingerprintOf(request: readonly unknown[]): Buffer {
+  const canonical = JSON.stringify(request, (_, value: unknown) => {
+    if (typeof value === 'bigint') return value.toString();
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+    return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+  });
+  return createHash('sha256').update(canonical).digest().subarray(0, 16);
+}
+
+function assertSameRequest(known: Buffer, asked: Buffer): void {
+  if (!known.equals(asked)) {
+    throw new Problem('idempotency_key_reused', 'This key was used for a request with other contents.');
+  }
+}
+
+/** The answer of another request with the same key, marked as a replay. */
+async function shared<Body extends object>(answer: Promise<Answer<Body>>): Promise<Answer<Body>> {
+  try {
+    return { ...(await answer), replayed: true };
+  } catch (error) {
+    if (error instanceof Problem && error.status < 500) {
+      throw new Problem(error.code, error.detail, { ...error.extra, replayed: true });
+    }
+    throw error;
+  }
+}
+
+function isConflict(error: unknown): boolean {
+  if (error instanceof WriteConflict || error instanceof CommitUnknownError || error instanceof Problem) return true;
+  return [SERIALIZATION_FAILURE, DEADLOCK_DETECTED].includes(sqlState(error) ?? '');
+}

@@ -1,0 +1,71 @@
+/** The SQL of idempotency keys. A row is written once, with the outcome, and never changed. */
+import { Injectable } from '@nestjs/common';
+import type { QueryRunner } from 'typeorm';
+import type { RawRow } from '../database/raw-row.js';
+
+/** What an earlier request (or an earlier attempt at this one) left under a key or a transaction id. */
+export type FoundOutcome =
+  | { kind: 'executed'; transactionId: string; fingerprint?: Buffer; createdAt: Date }
+  | { kind: 'answered'; statusCode: number; body: Record<string, unknown>; fingerprint: Buffer; createdAt: Date };
+
+/** An outcome to keep: a posted transaction by its id, anything else by status and body. */
+export interface KeyRow {
+  scope: string;
+  key: string;
+  fingerprint: Buffer;
+  statusCode: number;
+  transactionId?: string;
+  body?: object;
+}
+
+@Injectable()
+export class IdempotencyStore {
+  /** The outcome under a key, with the database's time. */
+  async find(runner: QueryRunner, scope: string, key: string): Promise<{ now: Date; found?: FoundOutcome }> {
+    const [row]: RawRow[] = await runner.query(FIND_KEY, [scope, key]);
+    return { now: row!.now, found: row!.key === null ? undefined : foundOutcome(row!) };
+  }
+
+  /**
+   * Records outcomes, in (scope, key) order: two transactions that race for the same keys never wait in a circle.
+   * @returns how many keys were free; fewer than given means that another request took one meanwhile.
+   */
+  async insert(runner: QueryRunner, rows: KeyRow[], now: Date): Promise<number> {
+    const sorted = rows.toSorted((a, b) => compare(a.scope, b.scope) || compare(a.key, b.key));
+    const { affected } = await runner.query(
+      INSERT_KEYS,
+      [
+        sorted.map((row) => row.scope),
+        sorted.map((row) => row.key),
+        sorted.map((row) => row.fingerprint),
+        sorted.map((row) => row.statusCode),
+        sorted.map((row) => row.transactionId ?? null),
+        sorted.map((row) => (row.body ? JSON.stringify(row.body) : null)),
+        now,
+      ],
+      true,
+    );
+    return affected ?? 0;
+  }
+}
+
+/** A row of `idempotency_keys` (or of a query shaped like it) as an outcome. */
+export function foundOutcome(row: RawRow): FoundOutcome {
+  const { fingerprint, created_at: createdAt, transaction_id: transactionId } = row;
+  if (transactionId) return { kind: 'executed', transactionId, fingerprint: fingerprint ?? undefined, createdAt };
+  return { kind: 'answered', statusCode: row.status_code, body: row.outcome, fingerprint, createdAt };
+}
+
+const FIND_KEY = `
+  SELECT clock_timestamp() AS now, k.* FROM (SELECT) one
+    LEFT JOIN idempotency_keys k ON k.scope = $1 AND k.key = $2`;
+
+const INSERT_KEYS = `
+  INSERT INTO idempotency_keys (scope, key, fingerprint, status_code, transaction_id, outcome, created_at)
+  SELECT *, $7::timestamptz
+    FROM unnest($1::text[], $2::text[], $3::bytea[], $4::smallint[], $5::uuid[], $6::json[])
+  ON CONFLICT DO NOTHING`;
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,45 @@
+/** Starts the service and stops it in order; nothing else. */
+import { ConfigError, readConfig } from './config.js';
+import { createApp } from './app.setup.js';
+import { migrate } from './database/migrate.js';
+import { openEmbedded, type EmbeddedDatabase } from './database/embedded.js';
+
+const say = (line: string) => console.log(line);
+let embedded: EmbeddedDatabase | undefined;
+
+try {
+  const given = readConfig(process.env);
+  if (!given.databaseUrl) embedded = await openEmbedded({ dataDir: given.dataDir, role: 'service', log: say });
+  const config = { ...given, databaseUrl: embedded?.url ?? given.databaseUrl };
+  await migrate(config);
+  const app = await createApp(config);
+  await app.listen(config.port, config.host);
+
+  let stopping: Promise<void> | undefined;
+  const stop = () => (stopping ??= app.close().finally(() => embedded?.stop()).then(() => process.exit(0)));
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+
+  const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${config.port}`;
+  say(`Asper Wallet listens on ${url} — try it in the browser: ${url}/docs`);
+  if (config.auth === 'open') say('AUTH=open: everyone who reaches this address may move money. Made for trying it out.');
+} catch (error) {
+  await embedded?.stop();
+  console.error(`Asper Wallet did not start. ${reason(error)}`);
+  process.exit(1);
+}
+
+/** One sentence for what people meet, a stack for what they should report. */
+function reason(error: unknown): string {
+  const { code, message, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
+  if (code === 'EADDRINUSE') {
+    return `Port ${port} on ${address} is taken by another program. Stop that one, or choose another: PORT=5001 npm start`;
+  }
+  if (error instanceof ConfigError) return `${message}\n.env.example explains every variable.`;
+  if (code === 'ECONNREFUSED' || code === 'ENOTFOUND' || /^(28|3D|08)/.test(code ?? '')) {
+    return `The database of DATABASE_URL cannot be used: ${message || code}`;
+  }
+  return error instanceof Error && code === undefined && !/^Another|DATA_DIR|PostgreSQL/.test(message)
+    ? (error.stack ?? message)
+    : message;
+}

@@ -1,0 +1,108 @@
+/** How the OpenAPI document tells errors, headers and pages: one decorator each, the same on every operation. */
+import { applyDecorators, type Type } from '@nestjs/common';
+import { ApiExtraModels, ApiHeader, ApiProperty, ApiPropertyOptional, ApiResponse, getSchemaPath } from '@nestjs/swagger';
+import { IDEMPOTENCY_KEY_LENGTH_MAX } from './caller.js';
+import { ERRORS, problemBody, type ErrorCode } from './errors.js';
+
+class FieldErrorBody {
+  @ApiProperty({ example: 'amount' }) field: string;
+  @ApiProperty({ example: 'must be more than zero' }) message: string;
+}
+
+/** RFC 9457, with `code`, `request_id`, `retryable`, and the wrong fields of a `validation_failed`. */
+export class ProblemBody {
+  @ApiProperty({ description: 'A page that says cause and fix.', example: '/errors/insufficient_funds' }) type: string;
+  @ApiProperty({ example: 'Not enough money' }) title: string;
+  @ApiProperty({ example: 422 }) status: number;
+  @ApiProperty({ example: '20.00 INR is available, 150.00 INR was asked for.' }) detail: string;
+  @ApiProperty({ enum: Object.keys(ERRORS), example: 'insufficient_funds' }) code: ErrorCode;
+  @ApiProperty({ description: 'Whether the unchanged request can succeed later.', example: false }) retryable: boolean;
+  @ApiProperty({ example: '0199a3c2-7d53-7c0e-9a3b-5f1f0a9d2c11' }) request_id: string;
+  @ApiPropertyOptional({ type: [FieldErrorBody] }) errors?: FieldErrorBody[];
+}
+
+/** Documents the errors of an operation: one response for each status, one example for each code. */
+export function ApiErrors(...codes: ErrorCode[]) {
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of new Set([...codes, 'internal_error' as const])) {
+    const { status } = ERRORS[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  return applyDecorators(
+    ApiExtraModels(ProblemBody),
+    ...[...byStatus].map(([status, sameStatus]) =>
+      ApiResponse({
+        status,
+        description: sameStatus.map((code) => `\`${code}\`: ${ERRORS[code].cause}`).join('\n\n'),
+        content: {
+          'application/problem+json': {
+            schema: { $ref: getSchemaPath(ProblemBody) },
+            examples: Object.fromEntries(sameStatus.map((code) => [code, { value: problemExample(code) }])),
+          },
+        },
+      }),
+    ),
+  );
+}
+
+function problemExample(code: ErrorCode) {
+  const errors = code === 'validation_failed' ? [{ field: 'amount', message: 'must be more than zero' }] : undefined;
+  const detail = errors ? 'amount must be more than zero' : ERRORS[code].cause;
+  return { ...problemBody(code, detail, errors), request_id: '0199a3c2-7d53-7c0e-9a3b-5f1f0a9d2c11' };
+}
+
+/** Documents `Idempotency-Key` and the errors that every write shares. */
+export function ApiWrite(...codes: ErrorCode[]) {
+  return applyDecorators(
+    ApiHeader({
+      name: 'Idempotency-Key',
+      required: false,
+      description:
+        'Makes a repeat safe: the same key and request get the same outcome, marked `Idempotency-Replayed: true`. ' +
+        'Use a fresh UUID for every new request.',
+      schema: { type: 'string', minLength: 1, maxLength: IDEMPOTENCY_KEY_LENGTH_MAX },
+      example: '5f0c7c9e-9a43-4b8e-8a57-3a4f6f1f3d20',
+    }),
+    ApiErrors(
+      ...['bad_request', 'body_too_large', 'unsupported_media_type', 'validation_failed'].map((c) => c as ErrorCode),
+      'idempotency_key_reused',
+      'idempotency_key_expired',
+      ...codes,
+      'database_unavailable',
+      'outcome_unknown',
+    ),
+  );
+}
+
+/** Documents `If-Match`. */
+export function ApiIfMatch() {
+  return applyDecorators(
+    ApiHeader({
+      name: 'If-Match',
+      required: false,
+      description: 'The ETag of the last read: the write happens only if nothing has changed since.',
+      schema: { type: 'string' },
+      example: '"3"',
+    }),
+    ApiErrors('precondition_failed'),
+  );
+}
+
+/** Documents the 200 of a list. */
+export function ApiPage(item: Type) {
+  return applyDecorators(
+    ApiExtraModels(item),
+    ApiResponse({
+      status: 200,
+      description: 'One page. `next_cursor` is null on the last one.',
+      schema: {
+        type: 'object',
+        required: ['data', 'next_cursor'],
+        properties: {
+          data: { type: 'array', items: { $ref: getSchemaPath(item) } },
+          next_cursor: { type: 'string', nullable: true, example: null },
+        },
+      },
+    }),
+  );
+}

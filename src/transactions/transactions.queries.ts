@@ -1,0 +1,99 @@
+/** Reads of transactions. The entries of a page come with it in the same statement. */
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import type { RawRow } from '../database/raw-row.js';
+import { Problem } from '../errors.js';
+import { CURSOR_ID, CURSOR_SEQ, pageOf, readCursor, type Page } from '../paging.js';
+import { readAmount } from '../wallets/wallets.service.js';
+import type { PostedTransaction } from './posting.rules.js';
+import { transactionBody, type ListTransactionsQuery, type TransactionBody, type TransactionFilter } from './transactions.dto.js';
+
+@Injectable()
+export class TransactionsQueries {
+  constructor(private readonly dataSource: DataSource) {}
+
+  async find(id: string): Promise<PostedTransaction | undefined> {
+    const [row] = await this.dataSource.query(`${SELECT} FROM transactions t WHERE t.id = $1`, [id]);
+    return row && toTransaction(row);
+  }
+
+  /** Transactions, newest first: of one wallet in the order of its entries, otherwise by id. */
+  async list(query: ListTransactionsQuery): Promise<Page<TransactionBody>> {
+    const parameters: unknown[] = [query.limit + 1];
+    const bind = (value: unknown) => `$${parameters.push(value)}`;
+    const where = filterConditions(query, bind);
+    const after = readCursor(query.cursor, query.wallet_id === undefined ? CURSOR_ID : CURSOR_SEQ);
+    let from = 'transactions t';
+    if (query.wallet_id !== undefined) {
+      from = 'entries own JOIN transactions t ON t.id = own.transaction_id';
+      where.push(`own.wallet_id = ${bind(query.wallet_id)}`);
+    }
+    const position = query.wallet_id === undefined ? 't.id' : 'own.seq';
+    if (after !== undefined) where.push(`${position} < ${bind(after)}`);
+    const rows: RawRow[] = await this.dataSource.query(
+      `${SELECT}, ${position} AS position FROM ${from}
+        ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''} ORDER BY ${position} DESC LIMIT $1`,
+      parameters,
+    );
+    return pageOf(rows, query.limit, (row) => String(row.position), (row) => transactionBody(toTransaction(row)));
+  }
+}
+
+/** SQL conditions on `transactions t` for the filters that are given. @throws {Problem} naming a wrong field. */
+export function filterConditions(filter: TransactionFilter, bind: (value: unknown) => string): string[] {
+  const conditions: string[] = [];
+  if (filter.type !== undefined) conditions.push(`t.type = ${bind(filter.type)}`);
+  if (filter.currency !== undefined) conditions.push(`t.currency = ${bind(filter.currency)}`);
+  if (filter.reference !== undefined) conditions.push(`t.reference = ${bind(filter.reference)}`);
+  for (const [field, operator] of [['amount_min', '>='], ['amount_max', '<=']] as const) {
+    const amount = filter[field];
+    if (amount === undefined) continue;
+    if (filter.currency === undefined) throw Problem.field('currency', `is needed with ${field}`);
+    conditions.push(`t.amount ${operator} ${bind(readAmount(field, amount, filter.currency))}`);
+  }
+  if (filter.created_from !== undefined) conditions.push(`t.created_at >= ${bind(filter.created_from)}`);
+  if (filter.created_before !== undefined) conditions.push(`t.created_at < ${bind(filter.created_before)}`);
+  if (filter.metadata !== undefined) conditions.push(`t.metadata @> ${bind(metadataText(filter.metadata))}::jsonb`);
+  return conditions;
+}
+
+function metadataText(text: string): string {
+  try {
+    const value: unknown = JSON.parse(text);
+    // Containment of nothing, or of anything but an object, would match in surprising ways.
+    if (typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length > 0) {
+      const canonical = JSON.stringify(value);
+      if (!/\\u(0000|d[89a-f])/i.test(canonical)) return canonical;
+    }
+  } catch {
+    // Not JSON: the same mistake.
+  }
+  throw Problem.field('metadata', 'must be a JSON object with at least one name, such as {"plan":"gold"}');
+}
+
+const SELECT = `
+  SELECT t.*, (SELECT json_agg(json_build_object('w', e.wallet_id, 's', e.seq, 'a', e.amount::text,
+                                                 'b', e.balance_after::text) ORDER BY e.amount, e.wallet_id)
+                 FROM entries e WHERE e.transaction_id = t.id) AS entries`;
+
+function toTransaction(row: RawRow): PostedTransaction {
+  return {
+    id: row.id,
+    type: row.type,
+    currency: row.currency,
+    amountMinor: BigInt(row.amount),
+    description: row.description,
+    reference: row.reference,
+    metadata: row.metadata,
+    actor: row.actor,
+    reversesId: row.reverses_id,
+    effectiveAt: row.effective_at,
+    createdAt: row.created_at,
+    entries: row.entries.map((e: { w: string; s: number; a: string; b: string }) => ({
+      walletId: e.w,
+      seq: e.s,
+      amountMinor: BigInt(e.a),
+      balanceAfterMinor: BigInt(e.b),
+    })),
+  };
+}

@@ -1,0 +1,146 @@
+/**
+ * The field rules that DTOs share, as class-validator decorators, and the one ValidationPipe. A message is the
+ * rest of a sentence that begins with the field's name.
+ */
+import { ValidationPipe } from '@nestjs/common';
+import { IsOptional, ValidateBy, ValidateIf, type ValidationError, type ValidationOptions } from 'class-validator';
+import { CURRENCIES } from './currencies.js';
+import { Problem, type FieldError } from './errors.js';
+import { isAmountShaped } from './money.js';
+
+/** What is wrong with a text, or nothing. PostgreSQL cannot store NUL or lone surrogates; nobody reads controls. */
+export function textProblem(value: unknown, lengthMax: number): string | undefined {
+  if (typeof value !== 'string') return 'must be a text';
+  if (value.length > lengthMax) return `must have at most ${lengthMax} characters`;
+  // eslint-disable-next-line no-control-regex
+  if (/[\u0000-\u001f\u007f]/.test(value)) return 'must not contain control characters';
+  if (!(value as unknown as { isWellFormed(): boolean }).isWellFormed()) return 'must be well-formed Unicode';
+  return undefined;
+}
+
+/** A text of 1 to `lengthMax` characters without control characters. */
+export function IsText(lengthMax: number) {
+  return rule('isText', (value) => (value === '' ? 'must not be empty' : textProblem(value, lengthMax)));
+}
+
+/** An amount of money, more than zero: decimal text, or a JSON number of at most 15 significant digits. */
+export function IsAmount() {
+  return rule('isAmount', (value) => {
+    if (!isAmountShaped(value)) return 'must be a positive decimal number such as "150.00"';
+    return /[1-9]/.test(String(value)) ? undefined : 'must be more than zero';
+  });
+}
+
+/** An amount of money that may be zero or negative. */
+export function IsSignedAmount() {
+  return rule('isSignedAmount', (value) =>
+    isAmountShaped(value, true) ? undefined : 'must be a decimal number such as "100.00" or "-50.00"',
+  );
+}
+
+/** An ISO 4217 code with a minor unit. */
+export function IsCurrency() {
+  return rule('isCurrency', (value) =>
+    CURRENCIES.has(value as string) ? undefined : 'must be an ISO 4217 code of a currency, such as "INR"',
+  );
+}
+
+/** An id: a UUID in its usual form. Which version does not matter; unknown ids are 404. */
+export function IsId() {
+  return rule('isId', (value) =>
+    typeof value === 'string' && UUID.test(value) ? undefined : 'must be a UUID such as "0197a5f0-…"',
+  );
+}
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** RFC 3339 with an offset, between the years 1900 and 2200. */
+export function IsInstant() {
+  return rule('isInstant', (value) =>
+    readInstant(value) ? undefined : 'must be an RFC 3339 time such as "2026-01-31T09:30:00Z", from 1900 to 2199',
+  );
+}
+const INSTANT = /^(19|20|21)\d\d-(\d\d)-(\d\d)T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
+
+/** The instant that a text names, or nothing: `2026-02-30` is no day. */
+export function readInstant(value: unknown): Date | undefined {
+  if (typeof value !== 'string' || !INSTANT.test(value) || !isDay(value.slice(0, 10))) return undefined;
+  return new Date(value);
+}
+
+/** A calendar day: `2026-01-31`. */
+export function IsDay() {
+  return rule('isDay', (value) => (isDay(value) ? undefined : 'must be a day such as "2026-01-31", from 1900 to 2199'));
+}
+
+function isDay(value: unknown): value is string {
+  if (typeof value !== 'string' || !/^(19|20|21)\d\d-\d\d-\d\d$/.test(value)) return false;
+  const date = new Date(`${value}T00:00:00Z`);
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(value);
+}
+
+export const METADATA_KEYS_MAX = 50;
+
+/** Flat notes: up to 50 names of 64 characters, each with a text of 500, a finite number or a boolean. */
+export function IsMetadata() {
+  return rule('isMetadata', (value) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'must be a flat JSON object';
+    const pairs = Object.entries(value);
+    if (pairs.length > METADATA_KEYS_MAX) return `must have at most ${METADATA_KEYS_MAX} names`;
+    for (const [name, item] of pairs) {
+      const problem = name === '' ? 'must not be empty' : textProblem(name, 64);
+      if (problem) return `has a name that ${problem}`;
+      const itemProblem =
+        typeof item === 'boolean' || (typeof item === 'number' && Number.isFinite(item))
+          ? undefined
+          : textProblem(item, 500);
+      if (itemProblem) return `has under "${name}" a value that ${itemProblem} (or a number, or true, or false)`;
+    }
+    return undefined;
+  });
+}
+
+/** May be left out. Unlike `IsOptional`, an explicit null is a mistake that the other rules name. */
+export function MayBeAbsent() {
+  return ValidateIf((_, value) => value !== undefined);
+}
+export { IsOptional as MayBeAbsentOrNull };
+
+/** Throws every mistake of a body, query or path as one `validation_failed`; unknown fields are mistakes. */
+export function validationPipe(): ValidationPipe {
+  return new ValidationPipe({
+    whitelist: true,
+    forbidNonWhitelisted: true,
+    transform: true,
+    stopAtFirstError: true,
+    validationError: { target: false, value: false },
+    exceptionFactory: (errors) => {
+      const fields = errors.flatMap((error) => fieldErrors(error));
+      const detail = fields.map(({ field, message }) => `${field} ${message}`).join('; ');
+      return new Problem('validation_failed', detail, { errors: fields });
+    },
+  });
+}
+
+function fieldErrors(error: ValidationError, path = ''): FieldError[] {
+  const field = path + error.property;
+  const own = Object.entries(error.constraints ?? {}).map(([name, message]) => ({
+    field,
+    message: name === 'whitelistValidation' ? 'is not a field of this request' : message,
+  }));
+  return [...own, ...(error.children ?? []).flatMap((child) => fieldErrors(child, `${field}.`))];
+}
+
+/** A decorator from a function that says what is wrong with a value. */
+function rule(name: string, problemOf: (value: unknown) => string | undefined): PropertyDecorator {
+  const options: ValidationOptions = {};
+  return ValidateBy(
+    {
+      name,
+      validator: {
+        validate: (value) => problemOf(value) === undefined,
+        defaultMessage: (args) => problemOf(args?.value) ?? 'is wrong',
+      },
+    },
+    options,
+  );
+}

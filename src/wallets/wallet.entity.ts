@@ -1,0 +1,83 @@
+import { Column, CreateDateColumn, Entity, PrimaryColumn, UpdateDateColumn, VersionColumn } from 'typeorm';
+import { minorUnits } from '../money.js';
+import type { Metadata } from '../users/user.entity.js';
+
+export const WALLET_STATUSES = ['active', 'frozen', 'closed'] as const;
+export type WalletStatus = (typeof WALLET_STATUSES)[number];
+/** `external` wallets stand for the world outside: the other side of every credit and debit, without a floor. */
+export type WalletKind = 'customer' | 'external';
+
+/** Money of one currency with one owner. Only `transactions/` writes its balance. */
+@Entity('wallets')
+export class Wallet {
+  @PrimaryColumn('uuid')
+  id: string;
+
+  /** Null for wallets of the house and of the system. */
+  @Column('uuid', { name: 'user_id', nullable: true })
+  userId: string | null;
+
+  @Column('text')
+  kind: WalletKind;
+
+  @Column('text')
+  currency: string;
+
+  @Column('text')
+  label: string;
+
+  @Column('text')
+  status: WalletStatus;
+
+  /** Minor units: the sum of the wallet's entries, and the `balance_after` of the last one. */
+  @Column('bigint', { transformer: minorUnits })
+  balance: bigint;
+
+  /** Minor units reserved by holds. */
+  @Column('bigint', { transformer: minorUnits })
+  held: bigint;
+
+  /** Minor units: `balance - held` stays at or above it after every posting. Negative is a credit line. */
+  @Column('bigint', { name: 'minimum_balance', transformer: minorUnits })
+  minimumBalance: bigint;
+
+  /** Number of entries, which is also the `seq` of the last one. */
+  @Column('bigint', { name: 'entry_count', transformer: { to: (n: number) => n, from: Number } })
+  entryCount: number;
+
+  @Column('jsonb', { nullable: true })
+  metadata: Metadata | null;
+
+  /** Counts postings and changes; it is the ETag, and the guard of every update. */
+  @VersionColumn()
+  version: number;
+
+  @CreateDateColumn({ name: 'created_at', type: 'timestamptz' })
+  createdAt: Date;
+
+  @UpdateDateColumn({ name: 'updated_at', type: 'timestamptz' })
+  updatedAt: Date;
+}
+
+/**
+ * Holds "one wallet per owner, currency and label". It is a table of its own because on a distributed database
+ * `wallets` is spread by id, where no unique constraint can span owner, currency and label.
+ */
+@Entity('wallet_names')
+export class WalletName {
+  /** The user, or {@link NO_OWNER} for a wallet of the house. */
+  @PrimaryColumn('uuid', { name: 'owner_id' })
+  ownerId: string;
+
+  @PrimaryColumn('text')
+  currency: string;
+
+  @PrimaryColumn('text')
+  label: string;
+
+  @Column('uuid', { name: 'wallet_id' })
+  walletId: string;
+}
+
+/** The owner of wallets without a user: the nil UUID, as a primary key takes no null. */
+export const NO_OWNER = '00000000-0000-0000-0000-000000000000';

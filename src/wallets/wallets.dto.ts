@@ -1,0 +1,132 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { Transform } from 'class-transformer';
+import { formatAmount, type AmountInput } from '../money.js';
+import { PageQuery } from '../paging.js';
+import type { Metadata } from '../users/user.entity.js';
+import { API_METADATA } from '../users/users.dto.js';
+import { IsCurrency, IsId, IsMetadata, IsSignedAmount, IsText, MayBeAbsent } from '../validation.js';
+import { WALLET_STATUSES, type Wallet, type WalletStatus } from './wallet.entity.js';
+
+export const WALLET_EXAMPLE_ID = '0199a3c2-9b1e-7f3a-8c55-0d6b2f4e7a90';
+const LABEL = { description: 'Tells the wallets of one owner and currency apart.', maxLength: 100, example: 'main' };
+const FLOOR = {
+  oneOf: [{ type: 'string' }, { type: 'number' }],
+  description: 'What must stay available after every debit. Negative: a credit line.',
+  example: '0.00',
+};
+
+export class OpenWalletDto {
+  @ApiPropertyOptional({
+    format: 'uuid',
+    description: 'The owner. Left out: a wallet of the house, which then needs a label.',
+    example: '0199a3c2-7d53-7c0e-9a3b-5f1f0a9d2c11',
+  })
+  @MayBeAbsent()
+  @IsId()
+  user_id?: string;
+
+  @ApiPropertyOptional({ description: 'ISO 4217; by default the one of the service.', example: 'INR' })
+  @MayBeAbsent()
+  @IsCurrency()
+  currency?: string;
+
+  @ApiPropertyOptional(LABEL)
+  @MayBeAbsent()
+  @IsText(100)
+  label?: string;
+
+  @ApiPropertyOptional({ ...FLOOR, description: `${FLOOR.description} By default the one of the service.` })
+  @MayBeAbsent()
+  @IsSignedAmount()
+  minimum_balance?: AmountInput;
+
+  @ApiPropertyOptional(API_METADATA)
+  @MayBeAbsent()
+  @IsMetadata()
+  metadata?: Metadata;
+}
+
+export class ChangeWalletDto {
+  @ApiPropertyOptional(LABEL)
+  @MayBeAbsent()
+  @IsText(100)
+  label?: string;
+
+  @ApiPropertyOptional(FLOOR)
+  @MayBeAbsent()
+  @IsSignedAmount()
+  minimum_balance?: AmountInput;
+
+  @ApiPropertyOptional({ ...API_METADATA, description: 'Replaces the notes as a whole.' })
+  @MayBeAbsent()
+  @IsMetadata()
+  metadata?: Metadata;
+}
+
+export class WalletIdParam {
+  @ApiProperty({ format: 'uuid', example: WALLET_EXAMPLE_ID })
+  @IsId()
+  wallet_id: string;
+}
+
+export class ListWalletsQuery extends PageQuery {
+  @ApiPropertyOptional({ format: 'uuid', example: '0199a3c2-7d53-7c0e-9a3b-5f1f0a9d2c11' })
+  @MayBeAbsent()
+  @IsId()
+  user_id?: string;
+
+  @ApiPropertyOptional({ example: 'INR' })
+  @MayBeAbsent()
+  @IsCurrency()
+  currency?: string;
+
+  @ApiPropertyOptional(LABEL)
+  @MayBeAbsent()
+  @IsText(100)
+  label?: string;
+
+  @ApiPropertyOptional({ type: 'boolean', default: false, description: 'Also wallets that stand for the world outside.' })
+  @MayBeAbsent()
+  @Transform(({ value }) => value === 'true' || value === true)
+  include_system: boolean = false;
+}
+
+export class WalletBody {
+  @ApiProperty({ format: 'uuid', example: WALLET_EXAMPLE_ID }) id: string;
+  @ApiProperty({ type: String, format: 'uuid', nullable: true, example: '0199a3c2-7d53-7c0e-9a3b-5f1f0a9d2c11' })
+  user_id: string | null;
+  @ApiProperty({ enum: ['customer', 'external'], example: 'customer' }) kind: string;
+  @ApiProperty({ example: 'INR' }) currency: string;
+  @ApiProperty({ example: 'main' }) label: string;
+  @ApiProperty({ enum: WALLET_STATUSES, example: 'active' }) status: WalletStatus;
+  @ApiProperty({ description: 'Sum of all entries.', example: '150.00' }) balance: string;
+  @ApiProperty({ description: 'Reserved by holds.', example: '0.00' }) held: string;
+  @ApiProperty({ description: '`balance` less `held`.', example: '150.00' }) available: string;
+  @ApiProperty({ example: '100.00' }) minimum_balance: string;
+  @ApiProperty({ description: 'Number of entries.', example: 1 }) entry_count: number;
+  @ApiProperty(API_METADATA) metadata: Metadata;
+  @ApiProperty({ description: 'The ETag without quotes.', example: 2 }) version: number;
+  @ApiProperty({ format: 'date-time', example: '2026-01-31T09:30:00.000Z' }) created_at: string;
+  @ApiProperty({ format: 'date-time', example: '2026-01-31T09:30:00.000Z' }) updated_at: string;
+}
+
+export function walletBody(wallet: Wallet): WalletBody {
+  const money = (minor: bigint) => formatAmount(minor, wallet.currency);
+  return {
+    id: wallet.id,
+    user_id: wallet.userId,
+    kind: wallet.kind,
+    currency: wallet.currency,
+    label: wallet.label,
+    status: wallet.status,
+    balance: money(wallet.balance),
+    held: money(wallet.held),
+    available: money(wallet.balance - wallet.held),
+    minimum_balance: money(wallet.minimumBalance),
+    entry_count: wallet.entryCount,
+    metadata: wallet.metadata ?? {},
+    version: wallet.version,
+    created_at: wallet.createdAt.toISOString(),
+    updated_at: wallet.updatedAt.toISOString(),
+  };
+}

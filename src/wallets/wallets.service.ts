@@ -1,0 +1,161 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, LessThan, type QueryRunner } from 'typeorm';
+import { v7 as uuidv7 } from 'uuid';
+import type { Caller } from '../caller.js';
+import { CONFIG, type Config } from '../config.js';
+import { guardedUpdate } from '../database/guarded-update.js';
+import { inTransaction } from '../database/transaction.js';
+import { Problem } from '../errors.js';
+import { IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
+import { AmountError, formatAmount, parseAmount, type AmountInput } from '../money.js';
+import { CURSOR_ID, pageOf, readCursor, type Page } from '../paging.js';
+import { User } from '../users/user.entity.js';
+import { UsersService } from '../users/users.service.js';
+import { NO_OWNER, Wallet, WalletName } from './wallet.entity.js';
+import { walletBody, type ChangeWalletDto, type ListWalletsQuery, type OpenWalletDto, type WalletBody } from './wallets.dto.js';
+
+export const LABEL_DEFAULT = 'main';
+
+@Injectable()
+export class WalletsService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly users: UsersService,
+    private readonly idempotency: IdempotencyService,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
+
+  /**
+   * Opens an empty wallet. It may stand below its minimum balance until the first credit.
+   * @throws {Problem} `user_not_found`, `user_suspended`, `wallet_exists`
+   */
+  open(dto: OpenWalletDto, caller: Caller): Promise<Answer<WalletBody>> {
+    const currency = dto.currency ?? this.config.defaultCurrency;
+    const minimumBalance = readAmount('minimum_balance', dto.minimum_balance ?? this.config.defaultMinimumBalance, currency);
+    if (dto.user_id === undefined && dto.label === undefined) {
+      throw Problem.field('label', 'is needed for a wallet without user_id, to tell it from the others');
+    }
+    const label = dto.label ?? LABEL_DEFAULT;
+    const request = ['wallets.open', dto.user_id, currency, label, minimumBalance, dto.metadata];
+    return this.idempotency.record(caller, request, async (runner) => {
+      if (dto.user_id !== undefined) await this.activeOwner(runner, dto.user_id);
+      const id = uuidv7();
+      await takeName(runner, { ownerId: dto.user_id ?? NO_OWNER, currency, label, walletId: id });
+      await runner.manager.insert(Wallet, {
+        id,
+        userId: dto.user_id ?? null,
+        kind: 'customer',
+        currency,
+        label,
+        status: 'active',
+        balance: 0n,
+        held: 0n,
+        minimumBalance,
+        entryCount: 0,
+        metadata: dto.metadata ?? null,
+      });
+      return walletBody(await this.read(id, runner));
+    });
+  }
+
+  /** @throws {Problem} `wallet_not_found` */
+  async read(id: string, runner?: QueryRunner): Promise<Wallet> {
+    const wallet = await (runner ?? this.dataSource).manager.findOneBy(Wallet, { id });
+    if (!wallet) throw new Problem('wallet_not_found', `There is no wallet ${id}.`);
+    return wallet;
+  }
+
+  /** The wallet of an owner (or of the house) by its name, or nothing. */
+  async findByName(userId: string | undefined, currency: string, label: string): Promise<Wallet | undefined> {
+    const name = await this.dataSource.manager.findOneBy(WalletName, { ownerId: userId ?? NO_OWNER, currency, label });
+    return name ? this.read(name.walletId) : undefined;
+  }
+
+  /** Wallets, newest first. */
+  async list(query: ListWalletsQuery): Promise<Page<WalletBody>> {
+    const after = readCursor(query.cursor, CURSOR_ID);
+    const rows = await this.dataSource.manager.find(Wallet, {
+      where: {
+        ...(query.user_id === undefined ? {} : { userId: query.user_id }),
+        ...(query.currency === undefined ? {} : { currency: query.currency }),
+        ...(query.label === undefined ? {} : { label: query.label }),
+        ...(query.include_system ? {} : { kind: 'customer' as const }),
+        ...(after ? { id: LessThan(after) } : {}),
+      },
+      order: { id: 'DESC' },
+      take: query.limit + 1,
+    });
+    return pageOf(rows, query.limit, (wallet) => wallet.id, walletBody);
+  }
+
+  /**
+   * Changes the given fields. A minimum balance above what is available now is refused: law 3 holds at all times.
+   * @throws {Problem} `wallet_not_found`, `system_wallet`, `wallet_closed`, `wallet_exists`, `precondition_failed`,
+   *   `below_minimum_balance`
+   */
+  change(id: string, dto: ChangeWalletDto, caller: Caller): Promise<Wallet> {
+    return inTransaction(this.dataSource, async (runner) => {
+      // Lock order: a single wallet row, the same lock that the posting engine takes.
+      const wallet = await runner.manager.findOne(Wallet, { where: { id }, lock: { mode: 'pessimistic_write' } });
+      if (!wallet) throw new Problem('wallet_not_found', `There is no wallet ${id}.`);
+      if (wallet.kind !== 'customer') throw new Problem('system_wallet', `Wallet ${id} belongs to the system.`);
+      if (wallet.status === 'closed') throw new Problem('wallet_closed', `Wallet ${id} is closed.`);
+      const minimumBalance = dto.minimum_balance === undefined ? undefined : newFloor(wallet, dto.minimum_balance);
+      await guardedUpdate(
+        runner,
+        Wallet,
+        wallet,
+        {
+          ...(dto.label === undefined ? {} : { label: dto.label }),
+          ...(minimumBalance === undefined ? {} : { minimumBalance }),
+          ...(dto.metadata === undefined ? {} : { metadata: dto.metadata }),
+        },
+        caller.ifMatch,
+      );
+      if (dto.label !== undefined && dto.label !== wallet.label) await rename(runner, wallet, dto.label);
+      return this.read(id, runner);
+    });
+  }
+
+  private async activeOwner(runner: QueryRunner, userId: string): Promise<User> {
+    const user = await this.users.read(userId, runner);
+    if (user.status === 'suspended') throw new Problem('user_suspended', `User ${userId} is suspended.`);
+    return user;
+  }
+}
+
+/** Reads an amount field of a known currency. @throws {Problem} naming the field. */
+export function readAmount(field: string, input: AmountInput, currency: string): bigint {
+  try {
+    return parseAmount(input, currency, { signed: true });
+  } catch (error) {
+    if (error instanceof AmountError) throw Problem.field(field, error.message);
+    throw error;
+  }
+}
+
+function newFloor(wallet: Wallet, input: AmountInput): bigint {
+  const floor = readAmount('minimum_balance', input, wallet.currency);
+  const available = wallet.balance - wallet.held;
+  if (wallet.entryCount > 0 && available < floor) {
+    const money = (minor: bigint) => `${formatAmount(minor, wallet.currency)} ${wallet.currency}`;
+    throw new Problem('below_minimum_balance', `Only ${money(available)} is available, less than ${money(floor)}.`);
+  }
+  return floor;
+}
+
+async function rename(runner: QueryRunner, wallet: Wallet, label: string): Promise<void> {
+  const { id: walletId, currency } = wallet;
+  const ownerId = wallet.userId ?? NO_OWNER;
+  await takeName(runner, { ownerId, currency, label, walletId });
+  await runner.manager.delete(WalletName, { ownerId, currency, label: wallet.label });
+}
+
+/** @throws {Problem} `wallet_exists` where the owner has a wallet of this currency and label. */
+async function takeName(runner: QueryRunner, name: WalletName): Promise<void> {
+  const { walletId, ...key } = name;
+  await runner.manager.createQueryBuilder().insert().into(WalletName).values(name).orIgnore().execute();
+  if ((await runner.manager.findOneByOrFail(WalletName, key)).walletId !== walletId) {
+    throw new Problem('wallet_exists', `There is a wallet "${name.label}" in ${name.currency} already.`);
+  }
+}
