@@ -20,7 +20,7 @@ try {
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
 
-  const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${config.port}`;
+  const url = await app.getUrl();
   say(`Asper Wallet listens on ${url} — try it in the browser: ${url}/docs`);
   if (config.auth === 'open') say('AUTH=open: everyone who reaches this address may move money. Made for trying it out.');
 } catch (error) {

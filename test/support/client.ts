@@ -1,0 +1,98 @@
+/** A small typed client for the tests: it says exactly what the server answered, errors too. */
+import { Agent, request as httpRequest } from 'node:http';
+import type { TransactionBody } from '../../src/transactions/transactions.dto.js';
+import type { UserBody } from '../../src/users/users.dto.js';
+import type { WalletBody } from '../../src/wallets/wallets.dto.js';
+
+export interface Reply<Body = Record<string, never>> {
+  status: number;
+  headers: Headers;
+  body: Body;
+  text: string;
+}
+export type Problem = { code: string; detail: string; status: number; errors?: Array<{ field: string; message: string }> };
+type Extra = Record<string, unknown>;
+
+let phoneNumbers = 0;
+
+export class WalletClient {
+  private readonly agent = new Agent({ keepAlive: true, maxSockets: 512 });
+
+  constructor(readonly url: string) {}
+
+  /** One request. `key` becomes the Idempotency-Key. Rejects only where no answer came. */
+  call<Body = never>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Reply<Body>> {
+    const payload = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body);
+    return new Promise((resolve, reject) => {
+      const request = httpRequest(
+        this.url + path,
+        {
+          method,
+          agent: this.agent,
+          headers: {
+            ...(payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
+            ...headers,
+          },
+        },
+        (response) => {
+          const chunks: Buffer[] = [];
+          response.on('data', (chunk: Buffer) => chunks.push(chunk));
+          response.on('error', reject);
+          response.on('end', () => {
+            const text = Buffer.concat(chunks).toString();
+            const isJson = /json/.test(response.headers['content-type'] ?? '');
+            const all = new Headers(Object.entries(response.headers).map(([k, v]) => [k, String(v)]));
+            resolve({ status: response.statusCode!, headers: all, text, body: (isJson ? JSON.parse(text) : {}) as Body });
+          });
+        },
+      );
+      request.on('error', reject);
+      request.end(payload);
+    });
+  }
+
+  get<Body = never>(path: string) {
+    return this.call<Body>('GET', path);
+  }
+
+  post<Body = never>(path: string, body: unknown, key?: string) {
+    return this.call<Body>('POST', path, body, key === undefined ? {} : { 'idempotency-key': key });
+  }
+
+  async newUser(): Promise<UserBody> {
+    const phone_number = `+9198${String(process.pid % 1000).padStart(3, '0')}${String(phoneNumbers++).padStart(5, '0')}`;
+    return expectStatus(201, await this.post<UserBody>('/v1/users', { phone_number }));
+  }
+
+  /** A new wallet of a new user, with money in it where an amount is given. No minimum balance unless said. */
+  async newWallet(balance?: string, options: Extra = {}): Promise<WalletBody> {
+    const user = await this.newUser();
+    const body = { user_id: user.id, minimum_balance: '0', ...options };
+    const wallet = expectStatus(201, await this.post<WalletBody>('/v1/wallets', body));
+    if (balance === undefined) return wallet;
+    expectStatus(201, await this.credit(wallet.id, balance));
+    return this.wallet(wallet.id);
+  }
+
+  async wallet(id: string): Promise<WalletBody> {
+    return expectStatus(200, await this.get<WalletBody>(`/v1/wallets/${id}`));
+  }
+
+  credit(id: string, amount: string | number, extra: Extra = {}, key?: string) {
+    return this.post<TransactionBody & Problem>(`/v1/wallets/${id}/credits`, { amount, ...extra }, key);
+  }
+
+  debit(id: string, amount: string | number, extra: Extra = {}, key?: string) {
+    return this.post<TransactionBody & Problem>(`/v1/wallets/${id}/debits`, { amount, ...extra }, key);
+  }
+
+  transfer(from: string, to: string, amount: string | number, extra: Extra = {}, key?: string) {
+    return this.post<TransactionBody & Problem>('/v1/transfers', { from_wallet_id: from, to_wallet_id: to, amount, ...extra }, key);
+  }
+}
+
+/** The body of a reply that must have this status; the whole reply in the error where it has not. */
+export function expectStatus<Body>(status: number, reply: Reply<Body>): Body {
+  if (reply.status !== status) throw new Error(`expected ${status}, got ${reply.status}: ${reply.text}`);
+  return reply.body;
+}

@@ -1,0 +1,40 @@
+/** The laws, re-derived from the rows alone. Each query lists what breaks one. */
+const LAWS: Record<string, string> = {
+  'a transaction does not add up to zero': `
+    SELECT e.transaction_id AS id FROM entries e JOIN wallets w ON w.id = e.wallet_id
+      GROUP BY e.transaction_id, w.currency HAVING sum(e.amount) <> 0`,
+  'a transaction has no entries': `
+    SELECT id FROM transactions t WHERE NOT EXISTS (SELECT FROM entries WHERE transaction_id = t.id)`,
+  'an entry has no transaction': `
+    SELECT wallet_id AS id FROM entries e WHERE NOT EXISTS (SELECT FROM transactions WHERE id = e.transaction_id)`,
+  'a balance is not the sum of its entries': `
+    SELECT w.id FROM wallets w LEFT JOIN entries e ON e.wallet_id = w.id
+      GROUP BY w.id HAVING coalesce(sum(e.amount), 0) <> w.balance`,
+  'a sequence has a gap': `
+    SELECT w.id FROM wallets w LEFT JOIN entries e ON e.wallet_id = w.id
+      GROUP BY w.id HAVING coalesce(max(e.seq), 0) <> w.entry_count OR count(e.seq) <> w.entry_count`,
+  'a balance_after does not follow from the entries': `
+    SELECT wallet_id AS id FROM (SELECT wallet_id, balance_after,
+      sum(amount) OVER (PARTITION BY wallet_id ORDER BY seq) AS running FROM entries) e WHERE running <> balance_after`,
+  'posting times run backwards': `
+    SELECT wallet_id AS id FROM (SELECT wallet_id, created_at,
+      lag(created_at) OVER (PARTITION BY wallet_id ORDER BY seq) AS before FROM entries) e WHERE created_at < before`,
+  'a wallet is under its floor': `
+    SELECT id FROM wallets WHERE kind = 'customer' AND entry_count > 0 AND balance - held < minimum_balance`,
+  'a key says executed, but there is no such transaction': `
+    SELECT key AS id FROM idempotency_keys k WHERE transaction_id IS NOT NULL
+      AND NOT EXISTS (SELECT FROM transactions WHERE id = k.transaction_id)`,
+  'two keys claim one transaction': `
+    SELECT transaction_id AS id FROM idempotency_keys WHERE transaction_id IS NOT NULL
+      GROUP BY transaction_id HAVING count(*) > 1`,
+};
+
+/** The broken laws with the rows that break them; none on a sound ledger. */
+export async function brokenLaws(query: (sql: string) => Promise<Array<{ id: string }>>): Promise<string[]> {
+  const broken: string[] = [];
+  for (const [law, sql] of Object.entries(LAWS)) {
+    const rows = await query(sql);
+    if (rows.length > 0) broken.push(`${law}: ${rows.map(({ id }) => id).slice(0, 5).join(', ')}`);
+  }
+  return broken;
+}

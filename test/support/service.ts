@@ -1,0 +1,110 @@
+/**
+ * The real service as a process of its own, on a port of its own, over a fresh copy of the migrated template
+ * database: what is tested is what `npm run start:prod` runs.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import path from 'node:path';
+import pg from 'pg';
+import { WalletClient } from './client.js';
+import { onDatabase, TEMPLATE } from './databases.js';
+import { brokenLaws } from './laws.js';
+
+export interface Service {
+  process: ChildProcess;
+  api: WalletClient;
+  database: TestDatabase;
+  stop(): Promise<void>;
+}
+
+/** A database of its own, with a connection to look into it. */
+export class TestDatabase {
+  private constructor(
+    readonly name: string,
+    readonly url: string,
+    private readonly client: pg.Client,
+  ) {}
+
+  static async create(): Promise<TestDatabase> {
+    const name = `test_${randomUUID().replaceAll('-', '')}`;
+    await asAdmin(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`);
+    const url = onDatabase(process.env.ASPER_TEST_DATABASE_URL!, name);
+    const client = new pg.Client({ connectionString: url });
+    client.on('error', () => undefined);
+    await client.connect();
+    return new TestDatabase(name, url, client);
+  }
+
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a row of whatever the test asked for
+  async query(sql: string, parameters?: unknown[]): Promise<any[]> {
+    return (await this.client.query(sql, parameters)).rows;
+  }
+
+  /** The laws that do not hold, one sentence each, and connections that sit inside a transaction. */
+  async problems(): Promise<string[]> {
+    const idle = await this.query(
+      `SELECT query FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'`,
+    );
+    return [...(await brokenLaws((sql) => this.query(sql))), ...idle.map(({ query }) => `left in a transaction: ${query}`)];
+  }
+
+  async drop(): Promise<void> {
+    await this.client.end();
+    await asAdmin(`DROP DATABASE IF EXISTS ${this.name} WITH (FORCE)`);
+  }
+}
+
+/**
+ * Starts the service on a database of its own, or as one more process on a given one.
+ * @param entry another build of the service (the broken ones of `mutants.e2e.spec.ts`).
+ */
+export async function startService(
+  env: Record<string, string> = {},
+  { database: shared, entry = ENTRY }: { database?: TestDatabase; entry?: string } = {},
+): Promise<Service> {
+  const database = shared ?? (await TestDatabase.create());
+  const child = spawn(process.execPath, ['--enable-source-maps', entry], {
+    env: { PATH: process.env.PATH, PORT: '0', LOG_LEVEL: 'warn', DATABASE_URL: database.url, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const url = await listening(child);
+  return {
+    process: child,
+    api: new WalletClient(url),
+    database,
+    stop: async () => {
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill('SIGTERM');
+        await once(child, 'exit');
+      }
+      if (!shared) await database.drop();
+    },
+  };
+}
+
+export const ENTRY = path.resolve('dist/src/main.js');
+
+/** The URL that the service prints when it listens. Its warnings and errors pass through to the test's output. */
+async function listening(child: ChildProcess): Promise<string> {
+  let output = '';
+  child.stderr!.on('data', (chunk: Buffer) => process.stderr.write(chunk));
+  return new Promise((resolve, reject) => {
+    child.once('exit', (code) => reject(new Error(`the service stopped with ${code}: ${output}`)));
+    child.stdout!.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+      const url = /listens on (http:\S+)/.exec(output)?.[1];
+      if (url) resolve(url);
+    });
+  });
+}
+
+async function asAdmin(sql: string): Promise<void> {
+  const admin = new pg.Client({ connectionString: process.env.ASPER_TEST_DATABASE_URL });
+  await admin.connect();
+  try {
+    await admin.query(sql);
+  } finally {
+    await admin.end();
+  }
+}
