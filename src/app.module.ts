@@ -30,11 +30,10 @@ export class AppModule {
       ],
       providers: [
         { provide: CONFIG, useValue: config },
-        ProblemFilter,
-        { provide: APP_FILTER, useExisting: ProblemFilter },
+        { provide: APP_FILTER, useClass: ProblemFilter },
         { provide: APP_PIPE, useFactory: validationPipe },
       ],
-      exports: [CONFIG, ProblemFilter],
+      exports: [CONFIG],
     };
   }
 }

@@ -1,6 +1,7 @@
 /** The only file that turns an error into an HTTP body. No stack, SQL or driver text ever leaves through it. */
 import { Catch, HttpException, Injectable, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { classicErrorBody } from './classic/classic.errors.js';
 import { isDatabaseFault } from './database/sqlstate.js';
 import { CommitUnknownError, WriteConflict } from './database/transaction.js';
 import { Problem, problemBody } from './errors.js';
@@ -19,6 +20,8 @@ export class ProblemFilter implements ExceptionFilter {
       const stack = error instanceof Error ? error.stack : String(error);
       this.logger.error(`${request.method} ${request.routeOptions?.url ?? ''} ${request.id}: ${stack}`);
     }
+    const classic = classicErrorBody(request.routeOptions?.url, problem);
+    if (classic) return void reply.status(400).send(classic);
     const { errors, retryAfterSeconds, replayed } = problem.extra;
     if (retryAfterSeconds !== undefined) void reply.header('Retry-After', String(retryAfterSeconds));
     if (replayed) void reply.header('Idempotency-Replayed', 'true');
@@ -29,7 +32,7 @@ export class ProblemFilter implements ExceptionFilter {
   }
 
   /** The problem that an error is to the caller. */
-  problemOf(error: unknown): Problem {
+  private problemOf(error: unknown): Problem {
     if (error instanceof Problem) return error;
     const status = httpStatus(error);
     if (status === 404) return new Problem('not_found', 'There is no such route; /docs lists them all.');

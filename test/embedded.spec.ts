@@ -68,7 +68,7 @@ async function startService(): Promise<{ service: ChildProcess; said: string }> 
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   services.push(service);
-  const said = await new Promise<string>((resolve) => service.stdout!.once('data', (text) => resolve(String(text))));
+  const said = await new Promise<string>((resolve) => service.stdout.once('data', (text) => resolve(String(text))));
   return { service, said: said.trim() };
 }
 

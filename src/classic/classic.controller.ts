@@ -2,7 +2,7 @@
  * The six calls of the service that Asper Wallet succeeds, with its answers. A thin face over the services: no
  * rule of its own. Amounts are JSON numbers here, written digit by digit from the exact amount, never as floats.
  */
-import { Body, Controller, Get, Header, HttpCode, Inject, Param, Post, Query, UseFilters } from '@nestjs/common';
+import { Body, Controller, Get, Header, HttpCode, Inject, Param, Post, Query } from '@nestjs/common';
 import { ApiBadRequestResponse, ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { CurrentCaller, type Caller } from '../caller.js';
 import { CONFIG, type Config } from '../config.js';
@@ -27,13 +27,11 @@ import {
   ClassicWalletBody,
   ClassicWalletParam,
 } from './classic.dto.js';
-import { ClassicFilter } from './classic.filter.js';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 @ApiTags('Original calls')
 @Controller()
-@UseFilters(ClassicFilter)
 @ApiBadRequestResponse({ type: ClassicErrorBody, description: 'Any mistake or refusal.' })
 export class ClassicController {
   constructor(

@@ -14,6 +14,7 @@ import {
   appendFile,
   chmod,
   chown,
+  lchown,
   lstat,
   mkdir,
   readdir,
@@ -131,14 +132,15 @@ async function sweepAbandoned(dataDir: string): Promise<void> {
 async function takeOwnership(home: string, account: Account | undefined): Promise<void> {
   const { uid } = await lstat(home);
   // A backup that root copied back belongs to root: give it to the account, or PostgreSQL refuses it.
-  if (account && uid === 0) await walk(home, (entry) => chown(entry, account.uid, account.gid));
+  if (account && uid === 0) await walk(home, (entry) => lchown(entry, account.uid, account.gid));
   else if (uid !== (account?.uid ?? process.getuid?.() ?? uid)) {
     throw new EmbeddedDatabaseError(
       `${home} belongs to another user (uid ${uid}). Run as that user, or set DATA_DIR to a folder of your own.`,
     );
   }
   await chmod(home, 0o700);
-  await chmod(path.join(home, 'cluster'), 0o700).catch(() => undefined);
+  const cluster = await lstat(path.join(home, 'cluster')).catch(() => undefined);
+  if (cluster?.isDirectory()) await chmod(path.join(home, 'cluster'), 0o700);
 }
 
 /** Who runs, or last ran, on this cluster, by its postmaster.pid. Undefined: it was stopped in good order. */
@@ -209,16 +211,21 @@ async function forgetReusedPid(cluster: Cluster): Promise<void> {
   if (!last || last.isAlive || !isRunning(last.pid)) return;
   const file = path.join(cluster.home, 'cluster', 'postmaster.pid');
   const lines = (await readFile(file, 'utf8')).split('\n');
-  await writeFile(file, [NO_PROCESS, ...lines.slice(1)].join('\n'));
+  await replaceFile(cluster, file, [NO_PROCESS, ...lines.slice(1)].join('\n'));
 }
 
 async function writeSettings(cluster: Cluster, port: number): Promise<void> {
   const settings = { ...SETTINGS, ...cluster.settings, ...FIXED_SETTINGS, port: String(port) };
   const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`);
   const file = path.join(cluster.home, 'cluster', 'asper.conf');
-  const draft = `${file}.${process.pid}`;
-  await writeFile(draft, lines.join(''), { mode: 0o600 });
-  if (cluster.account) await chown(draft, cluster.account.uid, cluster.account.gid);
+  await replaceFile(cluster, file, lines.join(''));
+}
+
+/** The folder is the account's, and we may be root: a new name, so that no link planted there is followed. */
+async function replaceFile(cluster: Cluster, file: string, text: string): Promise<void> {
+  const draft = `${file}.${randomBytes(6).toString('hex')}`;
+  await writeFile(draft, text, { mode: 0o600, flag: 'wx' });
+  if (cluster.account) await lchown(draft, cluster.account.uid, cluster.account.gid);
   await rename(draft, file);
 }
 

@@ -1,0 +1,46 @@
+import { describe, expect, it } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { ConfigError, readConfig } from '../src/config.js';
+
+function mistakes(env: Record<string, string>): string[] {
+  try {
+    readConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+describe('the configuration', () => {
+  it('starts from nothing: open mode on a loopback address, embedded database', () => {
+    expect(readConfig({})).toMatchObject({ port: 5000, host: '127.0.0.1', auth: 'open', databaseUrl: '', defaultCurrency: 'INR' });
+  });
+
+  it('reports every mistake at once, each by name', () => {
+    const names = ['PORT', 'DATABASE_URL', 'LOCKING', 'DEFAULT_CURRENCY', 'DEFAULT_PHONE_REGION', 'DEFAULT_MINIMUM_BALANCE'];
+    const found = mistakes(Object.fromEntries(names.map((name) => [name, 'nonsense'])));
+    expect(found).toHaveLength(names.length);
+    for (const name of names) expect(found.some((mistake) => mistake.startsWith(name))).toBe(true);
+  });
+
+  it.each([
+    [{ NODE_ENV: 'production' }, /AUTH=required/],
+    [{ NODE_ENV: 'production', AUTH: 'open' }, /refused with NODE_ENV=production/],
+    [{ HOST: '0.0.0.0' }, /AUTH=required/],
+    [{ HOST: '127.evil.example' }, /AUTH=required/],
+  ])('does not start with %p', (env, reason) => {
+    expect(mistakes(env as Record<string, string>).join()).toMatch(reason);
+  });
+
+  it('takes open mode on another address only where it is said out loud', () => {
+    expect(mistakes({ HOST: '0.0.0.0', AUTH: 'open' })).toEqual([]);
+  });
+
+  it('finds every variable it reads in .env.example, with its default', () => {
+    const example = readFileSync('.env.example', 'utf8');
+    const read = [...readFileSync('src/config.ts', 'utf8').matchAll(/(?:text|integer|oneOf)\('([A-Z_]+)'/g)].map(([, name]) => name!);
+    expect(read.length).toBeGreaterThan(15);
+    for (const name of read) expect(example).toMatch(new RegExp(`^#? ?${name}=`, 'm'));
+  });
+});

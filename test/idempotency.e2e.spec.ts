@@ -1,0 +1,130 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { duplicates } from './scenarios/duplicates.js';
+import { expectStatus, type Problem } from './support/client.js';
+import { CommitCutter } from './support/proxy.js';
+import { startService, type Service } from './support/service.js';
+
+describe('idempotency keys', () => {
+  let services: Service[];
+  beforeAll(async () => {
+    const first = await startService();
+    services = [first, await startService({}, { database: first.database })];
+  });
+  afterEach(async () => expect(await services[0]!.database.problems()).toEqual([]));
+  afterAll(async () => {
+    await services[1]!.stop();
+    await services[0]!.stop();
+  });
+  const api = () => services[0]!.api;
+
+  it('execute once when sent 100 times at once through two processes: 200 keys', async () => {
+    expect(await duplicates(services, { keys: 200, copies: 100 })).toEqual([]);
+  });
+
+  it('replay the first answer to the letter, from memory or from the database, in either process', async () => {
+    const wallet = await api().newWallet('100.00');
+    const extra = { description: 'd', metadata: { zebra: 1, ape: 'x', '10': true } };
+    const first = await api().debit(wallet.id, '1.00', extra, 'replay-1');
+    for (const service of services) {
+      const again = await service.api.debit(wallet.id, 1, extra, 'replay-1');
+      expect([again.status, again.text, again.headers.get('idempotency-replayed')]).toEqual([201, first.text, 'true']);
+    }
+  });
+
+  it('answer 422 to another request with the key, 1,000 times, and execute none of them', async () => {
+    const wallet = await api().newWallet('5000.00');
+    const other = await api().newWallet('5000.00');
+    let executed = 0;
+    for (let round = 0; round < 20; round++) {
+      const keys = Array.from({ length: 50 }, (_, i) => `other-${round}-${i}`);
+      await Promise.all(keys.map(async (key) => expectStatus(201, await api().debit(wallet.id, '1.00', {}, key))));
+      const [{ n: before }] = await services[0]!.database.query('SELECT count(*)::int AS n FROM transactions');
+      const replies = await Promise.all(
+        keys.map((key, i) => {
+          const { api } = services[i % 2]!;
+          if (i % 4 === 0) return api.debit(wallet.id, '2.00', {}, key);
+          if (i % 4 === 1) return api.debit(other.id, '1.00', {}, key);
+          if (i % 4 === 2) return api.credit(wallet.id, '1.00', {}, key);
+          return api.debit(wallet.id, '1.00', { metadata: { a: 1 } }, key);
+        }),
+      );
+      expect(new Set(replies.map(({ status, body }) => `${status} ${body.code}`))).toEqual(new Set(['422 idempotency_key_reused']));
+      const [{ n: after }] = await services[0]!.database.query('SELECT count(*)::int AS n FROM transactions');
+      executed += after - before;
+    }
+    expect(executed).toBe(0);
+  });
+
+  it('keep a refusal as the outcome, even once the money is there', async () => {
+    const wallet = await api().newWallet('1.00');
+    const first = await api().debit(wallet.id, '5.00', {}, 'refusal-1');
+    await api().credit(wallet.id, '100.00');
+    const again = await services[1]!.api.debit(wallet.id, '5.00', {}, 'refusal-1');
+    expect([first.status, again.status, again.body.detail]).toEqual([422, 422, first.body.detail]);
+    expect(again.headers.get('idempotency-replayed')).toBe('true');
+    expectStatus(201, await api().debit(wallet.id, '5.00', {}, 'refusal-2'));
+  });
+
+  it('are not used up by a mistake in a field', async () => {
+    const wallet = await api().newWallet('10.00');
+    expect((await api().debit(wallet.id, '1.001', {}, 'mistake-1')).status).toBe(422);
+    expectStatus(201, await api().debit(wallet.id, '1.00', {}, 'mistake-1'));
+  });
+
+  it('tell their outcome', async () => {
+    const wallet = await api().newWallet('10.00');
+    const debit = await api().debit(wallet.id, '1.00', {}, 'tell/1');
+    await api().debit(wallet.id, '100.00', {}, 'tell 2');
+    expect((await api().get('/v1/idempotency-keys/tell%2F1')).body).toMatchObject({ status_code: 201, body: debit.body });
+    expect((await api().get('/v1/idempotency-keys/tell%202')).body).toMatchObject({ status_code: 422, body: { code: 'insufficient_funds' } });
+    expect((await api().get<Problem>('/v1/idempotency-keys/never')).body.code).toBe('idempotency_key_not_found');
+  });
+
+  it('say "already used" after the retention, and never execute twice', async () => {
+    const { database } = services[0]!;
+    const wallet = await api().newWallet('10.00');
+    expectStatus(201, await api().debit(wallet.id, '1.00', {}, 'old-1'));
+    await database.query(`UPDATE idempotency_keys SET created_at = now() - interval '73 hours' WHERE key = 'old-1'`);
+    expect((await api().debit(wallet.id, '1.00', {}, 'old-1')).body).toMatchObject({ status: 409, code: 'idempotency_key_expired' });
+    expect((await api().wallet(wallet.id)).balance).toBe('9.00');
+  });
+
+  it('must be readable', async () => {
+    const wallet = await api().newWallet('10.00');
+    for (const key of ['', 'x'.repeat(256), 'a\tb']) {
+      expect((await api().debit(wallet.id, '1.00', {}, key)).body).toMatchObject({ status: 422, errors: [{ field: 'Idempotency-Key' }] });
+    }
+    expectStatus(201, await api().debit(wallet.id, '1.00', {}, 'x'.repeat(255)));
+  });
+});
+
+describe.each(['before', 'after'] as const)('a connection cut right %s COMMIT', (when) => {
+  it('costs no money and no truth: the caller hears success or "repeat"', async () => {
+    const direct = await startService();
+    const cutter = await CommitCutter.start(direct.database.url, when);
+    const service = await startService({ DATABASE_URL: cutter.url }, { database: direct.database });
+    try {
+      const wallet = await direct.api.newWallet('100000.00');
+      for (let round = 0; round < 100; round++) {
+        cutter.cutsLeft = 1;
+        const send = (i: number) => service.api.debit(wallet.id, '1.00', { reference: `${round}-${i}` }, i < 2 ? undefined : `cut-${round}-${i}`);
+        const replies = await Promise.all([0, 1, 2, 3].map(send));
+        for (const [i, reply] of replies.entries()) {
+          const done = reply.status === 201 ? reply : await send(i);
+          expect(done.status).toBe(201);
+        }
+      }
+      expect(cutter.cuts).toBe(100);
+      const [{ n, keys }] = await direct.database.query(
+        `SELECT count(*)::int AS n, (SELECT count(*)::int FROM idempotency_keys) AS keys FROM transactions WHERE type = 'debit'`,
+      );
+      expect([n, keys]).toEqual([400, 200]);
+      expect((await direct.api.wallet(wallet.id)).balance).toBe('99600.00');
+      expect(await direct.database.problems()).toEqual([]);
+    } finally {
+      await service.stop();
+      await cutter.stop();
+      await direct.stop();
+    }
+  });
+});

@@ -1,0 +1,119 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { decide, type Posting, type WalletState } from '../src/transactions/posting.rules.js';
+
+const NOW = new Date('2026-01-31T09:30:00Z');
+
+function wallet(id: string, state: Partial<WalletState> = {}): WalletState {
+  const entryCount = state.entryCount ?? (state.balanceMinor ? 1 : 0);
+  return {
+    id,
+    kind: 'customer',
+    status: 'active',
+    balanceMinor: 0n,
+    heldMinor: 0n,
+    minimumBalanceMinor: 0n,
+    version: 1,
+    versionRead: 1,
+    ...state,
+    entryCount,
+  };
+}
+
+function move(from: string, to: string, amountMinor: bigint, more: Partial<Posting> = {}): Posting {
+  return {
+    transactionId: 'a transaction',
+    type: 'transfer',
+    currency: 'INR',
+    amountMinor,
+    legs: [
+      { walletId: from, amountMinor: -amountMinor },
+      { walletId: to, amountMinor },
+    ],
+    scope: 'operator',
+    ...more,
+  };
+}
+
+/** Moves an amount from `a` to `b` and names the outcome. */
+function outcome(a: Partial<WalletState>, b: Partial<WalletState>, amountMinor: bigint, more?: Partial<Posting>): string {
+  const wallets = new Map([wallet('a', a), wallet('b', b)].map((w) => [w.id, w]));
+  const [decided] = decide(wallets, [move('a', 'b', amountMinor, more)], NOW);
+  return decided!.kind === 'refused' ? decided!.code : 'posted';
+}
+
+describe('the posting rules', () => {
+  it.each<[string, Partial<WalletState>, Partial<WalletState>, bigint, Partial<Posting>, string]>([
+    ['the whole balance', { balanceMinor: 100n }, {}, 100n, {}, 'posted'],
+    ['one unit more than the balance', { balanceMinor: 100n }, {}, 101n, {}, 'insufficient_funds'],
+    ['from an empty wallet', {}, {}, 1n, {}, 'insufficient_funds'],
+    ['down to the minimum', { balanceMinor: 100n, minimumBalanceMinor: 40n }, {}, 60n, {}, 'posted'],
+    ['under the minimum', { balanceMinor: 100n, minimumBalanceMinor: 40n }, {}, 61n, {}, 'below_minimum_balance'],
+    ['into the credit line', { balanceMinor: 0n, entryCount: 2, minimumBalanceMinor: -50n }, {}, 50n, {}, 'posted'],
+    ['past the credit line', { entryCount: 2, minimumBalanceMinor: -50n }, {}, 51n, {}, 'insufficient_funds'],
+    ['what is held', { balanceMinor: 100n, heldMinor: 30n }, {}, 71n, {}, 'insufficient_funds'],
+    ['what is not held', { balanceMinor: 100n, heldMinor: 30n }, {}, 70n, {}, 'posted'],
+    ['with a stricter floor', { balanceMinor: 100n }, {}, 60n, { minimumBalanceMinor: 50n }, 'below_minimum_balance'],
+    ['with a lower floor', { balanceMinor: 100n, minimumBalanceMinor: 90n }, {}, 60n, { minimumBalanceMinor: 40n }, 'posted'],
+    ['from a frozen wallet', { balanceMinor: 100n, status: 'frozen' }, {}, 1n, {}, 'wallet_frozen'],
+    ['into a frozen wallet', { balanceMinor: 100n }, { status: 'frozen' }, 1n, {}, 'posted'],
+    ['from a closed wallet', { balanceMinor: 100n, status: 'closed' }, {}, 1n, {}, 'wallet_closed'],
+    ['into a closed wallet', { balanceMinor: 100n }, { status: 'closed' }, 1n, {}, 'wallet_closed'],
+    ['a first credit under the minimum', { balanceMinor: 100n }, { minimumBalanceMinor: 60n }, 59n, {}, 'minimum_balance_unmet'],
+    ['a first credit of the minimum', { balanceMinor: 100n }, { minimumBalanceMinor: 60n }, 60n, {}, 'posted'],
+    ['from outside without a floor', { kind: 'external' }, {}, 10n ** 15n, {}, 'posted'],
+    ['past what can be counted', { kind: 'external' }, { balanceMinor: 9n * 10n ** 18n }, 1n, {}, 'balance_out_of_range'],
+    ['at the version seen', { balanceMinor: 100n }, {}, 1n, { ifMatch: { walletId: 'a', version: 1 } }, 'posted'],
+    ['at another version', { balanceMinor: 100n }, {}, 1n, { ifMatch: { walletId: 'a', version: 2 } }, 'precondition_failed'],
+    [
+      'closed and at another version: the first reason of the table',
+      { status: 'closed' },
+      {},
+      1n,
+      { ifMatch: { walletId: 'a', version: 2 } },
+      'precondition_failed',
+    ],
+  ])('%s', (_, a, b, amountMinor, more, expected) => {
+    expect(outcome(a, b, amountMinor, more)).toBe(expected);
+  });
+
+  it('lets each posting of a group see those before it, and a refusal disturb nobody', () => {
+    const wallets = new Map([wallet('a', { balanceMinor: 100n }), wallet('b')].map((w) => [w.id, w]));
+    const outcomes = decide(wallets, [move('a', 'b', 70n), move('a', 'b', 70n), move('b', 'a', 50n), move('a', 'b', 70n)], NOW);
+    expect(outcomes.map(({ kind }) => kind)).toEqual(['posted', 'refused', 'posted', 'posted']);
+    expect(wallets.get('a')).toMatchObject({ balanceMinor: 10n, entryCount: 4, version: 4 });
+    expect(wallets.get('b')).toMatchObject({ balanceMinor: 90n, entryCount: 3, version: 4 });
+  });
+
+  it('moves the stored floor down with a debit that an operator allows under it, and never up', () => {
+    const wallets = new Map([wallet('a', { balanceMinor: 100n, minimumBalanceMinor: 90n }), wallet('b')].map((w) => [w.id, w]));
+    decide(wallets, [move('a', 'b', 60n, { minimumBalanceMinor: 20n }), move('a', 'b', 1n, { minimumBalanceMinor: 30n })], NOW);
+    expect(wallets.get('a')).toMatchObject({ balanceMinor: 39n, minimumBalanceMinor: 20n });
+  });
+
+  it('crashes on legs that do not add up: that is a bug, not a refusal', () => {
+    const wallets = new Map([wallet('a'), wallet('b')].map((w) => [w.id, w]));
+    expect(() => decide(wallets, [move('a', 'b', 1n, { legs: [{ walletId: 'a', amountMinor: 1n }] })], NOW)).toThrow('zero');
+  });
+
+  it('keeps zero sum, floors and sequences over any group', () => {
+    const id = fc.constantFrom('a', 'b', 'c', 'outside');
+    const steps = fc.array(fc.tuple(id, id, fc.bigInt({ min: 1n, max: 300n })), { maxLength: 40 });
+    fc.assert(
+      fc.property(steps, (moves) => {
+        const floors = { a: 0n, b: 50n, c: -100n };
+        const wallets = new Map<string, WalletState>([['outside', wallet('outside', { kind: 'external' })]]);
+        for (const [name, floor] of Object.entries(floors)) wallets.set(name, wallet(name, { minimumBalanceMinor: floor }));
+        const postings = moves.filter(([from, to]) => from !== to).map(([from, to, amount]) => move(from, to, amount));
+        const entries = decide(wallets, postings, NOW).flatMap((o) => (o.kind === 'posted' ? o.transaction.entries : []));
+        expect([...wallets.values()].reduce((sum, w) => sum + w.balanceMinor, 0n)).toBe(0n);
+        for (const w of wallets.values()) {
+          const own = entries.filter((entry) => entry.walletId === w.id);
+          expect(own.map((entry) => entry.seq)).toEqual(own.map((_, i) => i + 1));
+          expect(own.at(-1)?.balanceAfterMinor ?? 0n).toBe(w.balanceMinor);
+          if (w.kind === 'customer' && own.length > 0) expect(w.balanceMinor >= w.minimumBalanceMinor).toBe(true);
+        }
+      }),
+    );
+  });
+});
