@@ -1,52 +1,54 @@
 /** The only file that turns an error into an HTTP body. No stack, SQL or driver text ever leaves through it. */
-import { Catch, HttpException, Injectable, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import { Catch, HttpException, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { classicErrorBody } from './classic/classic.errors.js';
 import { isDatabaseFault } from './database/sqlstate.js';
 import { CommitUnknownError, WriteConflict } from './database/transaction.js';
 import { Problem, problemBody } from './errors.js';
 
-@Catch()
-@Injectable()
-export class ProblemFilter implements ExceptionFilter {
-  private readonly logger = new Logger('Request');
+const logger = new Logger('Request');
 
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
-    const request = http.getRequest<FastifyRequest>();
-    const reply = http.getResponse<FastifyReply>();
-    const problem = this.problemOf(error);
-    if (problem.status >= 500 && !(error instanceof Problem)) {
-      const stack = error instanceof Error ? error.stack : String(error);
-      this.logger.error(`${request.method} ${request.routeOptions?.url ?? ''} ${request.id}: ${stack}`);
-    }
-    const classic = classicErrorBody(request.routeOptions?.url, problem);
-    if (classic) return void reply.status(400).send(classic);
-    const { errors, retryAfterSeconds, replayed } = problem.extra;
-    if (retryAfterSeconds !== undefined) void reply.header('Retry-After', String(retryAfterSeconds));
-    if (replayed) void reply.header('Idempotency-Replayed', 'true');
-    void reply
-      .status(problem.status)
-      .header('Content-Type', 'application/problem+json; charset=utf-8')
-      .send(JSON.stringify({ ...problemBody(problem.code, problem.detail, errors), request_id: request.id }));
+    sendProblem(error, http.getRequest<FastifyRequest>(), http.getResponse<FastifyReply>());
   }
+}
 
-  /** The problem that an error is to the caller. */
-  private problemOf(error: unknown): Problem {
-    if (error instanceof Problem) return error;
-    const status = httpStatus(error);
-    if (status === 404) return new Problem('not_found', 'There is no such route; /docs lists them all.');
-    if (status === 413) return new Problem('body_too_large', 'The body exceeds 64 KiB.');
-    if (status === 415) return new Problem('unsupported_media_type', 'Send the body as application/json.');
-    if (status !== undefined && status < 500) return new Problem('bad_request', badRequestDetail(error));
-    if (error instanceof CommitUnknownError) {
-      return new Problem('outcome_unknown', 'The connection was lost during the commit.', { retryAfterSeconds: 1 });
-    }
-    if (error instanceof WriteConflict || isDatabaseFault(error)) {
-      return new Problem('database_unavailable', 'The database did not answer in time.', { retryAfterSeconds: 1 });
-    }
-    return new Problem('internal_error', 'The service met a state that it did not expect.');
+/** Answers an error, also one that Fastify meets before Nest is reached. */
+export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const problem = problemOf(error);
+  if (problem.status >= 500 && !(error instanceof Problem)) {
+    const stack = error instanceof Error ? error.stack : String(error);
+    logger.error(`${request.method} ${request.routeOptions?.url ?? ''} ${request.id}: ${stack}`);
   }
+  const classic = classicErrorBody(request.routeOptions?.url, problem);
+  if (classic) return void reply.status(400).header('Content-Type', 'application/json; charset=utf-8').send(classic);
+  const { errors, retryAfterSeconds, replayed } = problem.extra;
+  if (retryAfterSeconds !== undefined) void reply.header('Retry-After', String(retryAfterSeconds));
+  if (replayed) void reply.header('Idempotency-Replayed', 'true');
+  void reply
+    .status(problem.status)
+    .header('Content-Type', 'application/problem+json; charset=utf-8')
+    .send(JSON.stringify({ ...problemBody(problem.code, problem.detail, errors), request_id: request.id }));
+}
+
+/** The problem that an error is to the caller. */
+function problemOf(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  const status = httpStatus(error);
+  if (status === 404) return new Problem('not_found', 'There is no such route; /docs lists them all.');
+  if (status === 413) return new Problem('body_too_large', 'The body exceeds 64 KiB.');
+  if (status === 415) return new Problem('unsupported_media_type', 'Send the body as application/json.');
+  if (status !== undefined && status < 500) return new Problem('bad_request', badRequestDetail(error));
+  if (error instanceof CommitUnknownError) {
+    return new Problem('outcome_unknown', 'The connection was lost during the commit.', { retryAfterSeconds: 1 });
+  }
+  if (error instanceof WriteConflict || isDatabaseFault(error)) {
+    return new Problem('database_unavailable', 'The database did not answer in time.', { retryAfterSeconds: 1 });
+  }
+  return new Problem('internal_error', 'The service met a state that it did not expect.');
 }
 
 /** The status of an error that Nest or Fastify raised before any code of ours ran. */

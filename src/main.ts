@@ -2,7 +2,9 @@
 import { ConfigError, readConfig } from './config.js';
 import { createApp } from './app.setup.js';
 import { migrate } from './database/migrate.js';
+import { EmbeddedDatabaseError } from './database/embedded.system.js';
 import { openEmbedded, type EmbeddedDatabase } from './database/embedded.js';
+import { isDatabaseError } from './database/sqlstate.js';
 
 const say = (line: string) => console.log(line);
 let embedded: EmbeddedDatabase | undefined;
@@ -31,15 +33,13 @@ try {
 
 /** One sentence for what people meet, a stack for what they should report. */
 function reason(error: unknown): string {
-  const { code, message, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
+  const { code, message, stack, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
   if (code === 'EADDRINUSE') {
     return `Port ${port} on ${address} is taken by another program. Stop that one, or choose another: PORT=5001 npm start`;
   }
+  if (code === 'EADDRNOTAVAIL' || code === 'EACCES') return `HOST and PORT cannot be listened on: ${message}`;
   if (error instanceof ConfigError) return `${message}\n.env.example explains every variable.`;
-  if (code === 'ECONNREFUSED' || code === 'ENOTFOUND' || /^(28|3D|08)/.test(code ?? '')) {
-    return `The database of DATABASE_URL cannot be used: ${message || code}`;
-  }
-  return error instanceof Error && code === undefined && !/^Another|DATA_DIR|PostgreSQL/.test(message)
-    ? (error.stack ?? message)
-    : message;
+  if (error instanceof EmbeddedDatabaseError) return message;
+  if (isDatabaseError(error)) return `The database of DATABASE_URL cannot be used: ${message || code}`;
+  return stack ?? String(error);
 }

@@ -2,7 +2,7 @@
  * The field rules that DTOs share, as class-validator decorators, and the one ValidationPipe. A message is the
  * rest of a sentence that begins with the field's name.
  */
-import { ValidationPipe } from '@nestjs/common';
+import { ValidationPipe, type ArgumentMetadata } from '@nestjs/common';
 import { IsOptional, ValidateBy, ValidateIf, type ValidationError, type ValidationOptions } from 'class-validator';
 import { CURRENCIES } from './currencies.js';
 import { Problem, type FieldError } from './errors.js';
@@ -105,9 +105,21 @@ export function MayBeAbsent() {
 }
 export { IsOptional as MayBeAbsentOrNull };
 
+/** class-transformer passes over fields named like a method of every object, which would let them go unnoticed. */
+class StrictValidationPipe extends ValidationPipe {
+  override transform(value: unknown, metadata: ArgumentMetadata) {
+    if (typeof value === 'object' && value !== null) {
+      for (const name of Object.keys(value)) {
+        if (name in Object.prototype) throw Problem.field(name, 'is not a field of this request');
+      }
+    }
+    return super.transform(value, metadata) as Promise<unknown>;
+  }
+}
+
 /** Throws every mistake of a body, query or path as one `validation_failed`; unknown fields are mistakes. */
 export function validationPipe(): ValidationPipe {
-  return new ValidationPipe({
+  return new StrictValidationPipe({
     whitelist: true,
     forbidNonWhitelisted: true,
     transform: true,

@@ -1,0 +1,100 @@
+/** The laws as the database holds them by itself: each is broken on purpose with SQL, and PostgreSQL refuses. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { brokenLaws } from './support/laws.js';
+import { startService, type Service } from './support/service.js';
+
+const TX = '01890000-0000-7000-8000-000000000001';
+
+describe('the database by itself', () => {
+  let service: Service;
+  let a: string;
+  let b: string;
+  beforeAll(async () => {
+    service = await startService();
+    a = (await service.api.newWallet('100.00')).id;
+    b = (await service.api.newWallet('100.00')).id;
+  });
+  afterEach(async () => expect(await service.database.problems()).toEqual([]));
+  afterAll(() => service.stop());
+
+  /** Runs statements in one transaction; the SQLSTATE that refused them, or `committed`. */
+  async function attempt(...statements: string[]): Promise<string> {
+    const sql = ['BEGIN', ...statements, 'COMMIT'].join(';\n');
+    try {
+      await service.database.query(sql);
+      return 'committed';
+    } catch (error) {
+      await service.database.query('ROLLBACK');
+      return (error as { code: string }).code;
+    }
+  }
+  const transaction = `INSERT INTO transactions (id, type, currency, amount, actor, effective_at, created_at)
+    VALUES ('${TX}', 'transfer', 'INR', 100, 'law', now(), now())`;
+  const wallet = (id: string, balance: number, count = 2) =>
+    `UPDATE wallets SET balance = ${balance}, entry_count = ${count}, version = version + 1 WHERE id = '${id}'`;
+  const entries = (...rows: Array<[string, number, number, number]>) =>
+    `INSERT INTO entries (wallet_id, seq, transaction_id, amount, balance_after, created_at) VALUES ` +
+    rows.map(([id, seq, amount, after]) => `('${id}', ${seq}, '${TX}', ${amount}, ${after}, now())`).join(', ');
+
+  it('1: refuses entries that do not add up to zero', async () => {
+    expect(await attempt(transaction, wallet(a, 9_900), entries([a, 2, -100, 9_900]))).toBe('AW001');
+    expect(await attempt(transaction, wallet(a, 9_900), wallet(b, 10_099), entries([a, 2, -100, 9_900], [b, 2, 99, 10_099]))).toBe('AW001');
+  });
+
+  it('1: refuses entries in a wallet that is not there', async () => {
+    expect(await attempt(transaction, entries(['01890000-0000-7000-8000-00000000dead', 1, 100, 100]))).toBe('AW001');
+  });
+
+  it('2: refuses a balance without history, and history without a balance', async () => {
+    expect(await attempt(wallet(a, 99_999_900))).toBe('AW002');
+    expect(await attempt(`UPDATE wallets SET balance = balance + 1 WHERE id = '${a}'`)).toBe('AW002');
+    expect(await attempt(transaction, entries([a, 2, -100, 9_900], [b, 2, 100, 10_100]))).toBe('AW002');
+  });
+
+  it('2: refuses a gap, a number used twice, and a balance_after that does not follow', async () => {
+    expect(await attempt(transaction, wallet(a, 9_900, 3), wallet(b, 10_100), entries([a, 3, -100, 9_900], [b, 2, 100, 10_100]))).toBe('AW002');
+    expect(await attempt(transaction, wallet(b, 10_100), entries([a, 1, -100, 10_000], [b, 2, 100, 10_100]))).toBe('23505');
+    expect(await attempt(transaction, wallet(a, 9_901), wallet(b, 10_100), entries([a, 2, -100, 9_901], [b, 2, 100, 10_100]))).toBe('AW002');
+  });
+
+  it('3: refuses a balance under the floor', async () => {
+    expect(await attempt(wallet(a, -1))).toBe('23514');
+    expect(await attempt(`UPDATE wallets SET minimum_balance = balance + 1 WHERE id = '${a}'`)).toBe('23514');
+    expect(await attempt(`UPDATE wallets SET held = balance + 1 WHERE id = '${a}'`)).toBe('23514');
+  });
+
+  it.each(['transactions', 'entries'])('4: refuses to update, delete or truncate %s', async (table) => {
+    expect(await attempt(`UPDATE ${table} SET amount = amount`)).toBe('AW004');
+    expect(await attempt(`DELETE FROM ${table}`)).toBe('AW004');
+    expect(await attempt(`TRUNCATE ${table}`)).toBe('AW004');
+  });
+
+  it('4: refuses to delete a wallet', async () => {
+    expect(await attempt(`DELETE FROM wallets WHERE id = '${a}'`)).toBe('AW004');
+  });
+
+  it('5: refuses a second outcome of a key, and a key without an outcome', async () => {
+    const key = (outcome: string) =>
+      `INSERT INTO idempotency_keys VALUES ('law', 'k', '\\x00', 201, NULL, ${outcome}, now())`;
+    expect(await attempt(key(`'{}'`), key(`'{}'`))).toBe('23505');
+    expect(await attempt(key('NULL'))).toBe('23514');
+  });
+
+  it('lets a sound posting through, so the refusals above mean something', async () => {
+    const before = await service.database.query(`SELECT balance FROM wallets WHERE id = '${b}'`);
+    expect(before).toEqual([{ balance: '10000' }]);
+    expect(await attempt(transaction, wallet(a, 9_900), wallet(b, 10_100), entries([a, 2, -100, 9_900], [b, 2, 100, 10_100]))).toBe('committed');
+  });
+
+  it('and where its triggers are off, the tests’ own check finds what was broken', async () => {
+    await service.database.query('BEGIN');
+    await service.database.query('ALTER TABLE wallets DISABLE TRIGGER USER; ALTER TABLE entries DISABLE TRIGGER USER');
+    await service.database.query(`UPDATE wallets SET balance = balance + 1 WHERE id = '${a}'`);
+    await service.database.query(`DELETE FROM entries WHERE wallet_id = '${b}' AND seq = 1`);
+    const found = await brokenLaws((sql) => service.database.query(sql));
+    await service.database.query('ROLLBACK');
+    expect(found.map((finding) => finding.split(':')[0])).toEqual(
+      expect.arrayContaining(['a transaction does not add up to zero', 'a balance is not the sum of its entries', 'a sequence has a gap']),
+    );
+  });
+});
