@@ -55,12 +55,12 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
     .setVersion('1')
     .setLicense('MIT', 'https://opensource.org/license/mit')
     .addServer('/')
-    .addTag('Users')
-    .addTag('Wallets')
-    .addTag('Transactions')
-    .addTag('Statements')
-    .addTag('Operations')
-    .addTag('Original calls')
+    .addTag('Users', 'Who owns wallets, known by phone number.')
+    .addTag('Wallets', 'Open, read and change wallets.')
+    .addTag('Transactions', 'Move money, and read what moved.')
+    .addTag('Statements', 'The history of a wallet.')
+    .addTag('Operations', 'For those who run the service.')
+    .addTag('Original calls', 'The six calls of the service that this one succeeds; errors are `{"error": "…"}` with 400.')
     .build();
   return SwaggerModule.createDocument(app, about, {
     operationIdFactory: (controller, method) => `${controller.replace('Controller', '').toLowerCase()}_${method}`,

@@ -58,17 +58,18 @@ export class TestDatabase {
 /**
  * Starts the service on a database of its own, or as one more process on a given one.
  * @param entry another build of the service (the broken ones of `mutants.e2e.spec.ts`).
+ * @param quiet keeps the service's warnings and errors to itself, where the test provokes them.
  */
 export async function startService(
   env: Record<string, string> = {},
-  { database: shared, entry = ENTRY }: { database?: TestDatabase; entry?: string } = {},
+  { database: shared, entry = ENTRY, quiet = false }: { database?: TestDatabase; entry?: string; quiet?: boolean } = {},
 ): Promise<Service> {
   const database = shared ?? (await TestDatabase.create());
   const child = spawn(process.execPath, ['--enable-source-maps', entry], {
     env: { PATH: process.env.PATH, PORT: '0', LOG_LEVEL: 'warn', DATABASE_URL: database.url, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const url = await listening(child);
+  const url = await listening(child, quiet);
   return {
     process: child,
     api: new WalletClient(url),
@@ -86,9 +87,9 @@ export async function startService(
 export const ENTRY = path.resolve('dist/src/main.js');
 
 /** The URL that the service prints when it listens. Its warnings and errors pass through to the test's output. */
-async function listening(child: ChildProcess): Promise<string> {
+async function listening(child: ChildProcess, quiet: boolean): Promise<string> {
   let output = '';
-  child.stderr!.on('data', (chunk: Buffer) => process.stderr.write(chunk));
+  child.stderr!.on('data', (chunk: Buffer) => quiet || process.stderr.write(chunk));
   return new Promise((resolve, reject) => {
     child.once('exit', (code) => reject(new Error(`the service stopped with ${code}: ${output}`)));
     child.stdout!.on('data', (chunk: Buffer) => {

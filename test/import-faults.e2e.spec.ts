@@ -1,0 +1,119 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ImportBench } from './support/import-bench.js';
+import { startService } from './support/service.js';
+
+const HEADINGS = 'transaction_id,date,account_id,type,amount,balance_after,operation';
+
+describe('asper import, disturbed', () => {
+  let bench: ImportBench;
+  beforeEach(async () => void (bench = await ImportBench.create()));
+  afterEach(async () => expect(await bench.close()).toEqual([]));
+
+  /** Goes up and down by 1.00 from zero: any two rows of it in the wrong order and a debit is refused. */
+  const seesaw = (count: number) =>
+    bench.file([
+      HEADINGS,
+      ...Array.from(
+        { length: count },
+        (_, i) => `t${i},1993-01-01,one,${i % 2 ? 'debit' : 'credit'},1.00,${i % 2 ? 0 : 1}.00,`,
+      ),
+    ]);
+  const waitForPostings = async (count: number) => {
+    while ((await bench.postedCount()) < count) await delay(5);
+  };
+
+  it('keeps the order of an account’s rows, whatever the size of the groups', async () => {
+    const csv = await seesaw(2_001);
+    for (const env of [{}, { GROUP_SIZE_MAX: '7' }, { QUEUE_LENGTH_MAX: '3' }, { LOCKING: 'optimistic' }]) {
+      const source = `order-${Object.values(env).join('')}`;
+      const { code, stdout } = await bench.asper(
+        ['import', csv, '--source', source, '--currency', 'CZK', '--minimum-balance=0'],
+        env,
+      );
+      expect([code, stdout]).toEqual([0, expect.stringMatching(/2,001 posted[^]*refused +0/)]);
+      // Leaves the account as it found it, so that the next round starts at zero.
+      await bench.importing(
+        await bench.file([HEADINGS, 'end,1993-01-01,one,debit,1.00,0.00,'], 'end.csv'),
+        '--source',
+        source,
+        '--currency',
+        'CZK',
+      );
+    }
+    const [{ wrong }] = await bench.database.query(
+      `SELECT count(*) AS wrong FROM entries e JOIN wallets w ON w.id = e.wallet_id
+        WHERE w.kind = 'customer' AND e.balance_after NOT IN (0, 100)`,
+    );
+    expect(wrong).toBe('0');
+  });
+
+  it('is exact after kill -9 in the middle and a second run', async () => {
+    const csv = await seesaw(12_001);
+    const killed = await bench.asper(['import', csv], {}, async (child) => {
+      await waitForPostings(2_000);
+      child.kill('SIGKILL');
+    });
+    expect(killed.signal).toBe('SIGKILL');
+    const before = await bench.postedCount();
+    expect(before).toBeLessThan(12_001);
+    const { code, stdout } = await bench.importing(csv);
+    expect([code, stdout]).toEqual([
+      0,
+      expect.stringMatching(/refused +0\nbad lines +0\n[^]*balance_after +0\.00 INR\n/),
+    ]);
+    const [, fresh, earlier] = /([\d,]+) posted, ([\d,]+) already/
+      .exec(stdout)!
+      .map((text) => Number(text.replaceAll(',', '')));
+    expect(fresh! + earlier!).toBe(12_001);
+    // What was on its way to COMMIT at the kill may have gone through after we counted.
+    expect(earlier).toBeGreaterThanOrEqual(before);
+    expect([await bench.postedCount(), await bench.balances()]).toEqual([12_001, { one: '100' }]);
+  });
+
+  it('stops cleanly on Ctrl-C with 130, says that it can be repeated, and goes on where it was', async () => {
+    const csv = await seesaw(12_001);
+    const { code, stdout, stderr } = await bench.asper(['import', csv], {}, async (child) => {
+      await waitForPostings(1_000);
+      child.kill('SIGINT');
+    });
+    expect([code, stderr]).toEqual([
+      130,
+      expect.stringMatching(/Stopping after what is under way[^]*Run the same command again/),
+    ]);
+    expect(stdout).toMatch(new RegExp(`${(await bench.postedCount()).toLocaleString('en-US')} posted`));
+    expect((await bench.importing(csv)).code).toBe(0);
+    expect([await bench.postedCount(), await bench.balances()]).toEqual([12_001, { one: '100' }]);
+  });
+
+  it('waits for a database that loses its connections, and refuses nothing for it', async () => {
+    const csv = await seesaw(12_001);
+    const { code, stdout } = await bench.asper(['import', csv], {}, async () => {
+      for (let cut = 1; cut <= 6; cut++) {
+        await waitForPostings(cut * 1_500);
+        await bench.database.query(
+          'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
+        );
+      }
+    });
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/refused +0\nbad lines +0\n/)]);
+    expect([await bench.postedCount(), await bench.balances()]).toEqual([12_001, { one: '100' }]);
+  });
+
+  it('may run twice at once, beside a service that posts into the same wallets', async () => {
+    const lines = Array.from({ length: 3_000 }, (_, i) => `t${i},1993-01-01,account ${i % 50},credit,1.00,,`);
+    const csv = await bench.file([HEADINGS, ...lines]);
+    const service = await startService({}, { database: bench.database });
+    const serving = (async () => {
+      let id: string | undefined;
+      while (!id) id = (await bench.database.query("SELECT id FROM wallets WHERE label = 'account 7'"))[0]?.id;
+      for (let i = 0; i < 20; i++) await service.api.credit(id, '0.01');
+    })();
+    const [one, two] = await Promise.all([bench.importing(csv), bench.importing(csv), serving]);
+    await service.stop();
+    expect([one.code, two.code, await bench.postedCount()]).toEqual([0, 0, 3_020]);
+    const held = await bench.balances();
+    expect(Object.keys(held)).toHaveLength(50);
+    expect(held).toMatchObject({ 'account 0': '6000', 'account 7': '6020', 'account 49': '6000' });
+  });
+});

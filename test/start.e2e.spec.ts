@@ -1,0 +1,79 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { ENTRY, startService, TestDatabase, type Service } from './support/service.js';
+
+describe('the start', () => {
+  let database: TestDatabase;
+  beforeAll(async () => void (database = await TestDatabase.create()));
+  afterAll(() => database.drop());
+
+  /** Runs the service until it stops by itself; exit code and everything it said. */
+  async function failedStart(env: Record<string, string>): Promise<{ code: number; said: string }> {
+    const child = spawn(process.execPath, [ENTRY], { env: { PATH: process.env.PATH, PORT: '0', DATABASE_URL: database.url, ...env } });
+    let said = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    const [code] = (await once(child, 'close')) as [number];
+    return { code, said };
+  }
+
+  it('says which program cannot have the port, and what to do', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    const { code, said } = await failedStart({ PORT: String(port) });
+    expect([code, said]).toEqual([1, expect.stringContaining(`Port ${port} on 127.0.0.1 is taken`)]);
+    expect(said).not.toMatch(/\bat .+:\d+:\d+/);
+    other.close();
+  });
+
+  it('lists every mistake of the configuration at once', async () => {
+    const { code, said } = await failedStart({ PORT: 'x', LOCKING: 'maybe', DEFAULT_CURRENCY: 'XXX' });
+    expect(code).toBe(1);
+    for (const name of ['PORT', 'LOCKING', 'DEFAULT_CURRENCY']) expect(said).toContain(`- ${name} must be`);
+  });
+
+  it('says so where the database cannot be reached or used', async () => {
+    const wrong = new URL(database.url);
+    wrong.port = '1';
+    expect(await failedStart({ DATABASE_URL: wrong.href })).toMatchObject({ code: 1, said: expect.stringContaining('The database of DATABASE_URL cannot be used') });
+    wrong.port = new URL(database.url).port;
+    wrong.password = 'wrong';
+    const { said } = await failedStart({ DATABASE_URL: wrong.href });
+    expect(said).toContain('password authentication failed');
+    expect(said).not.toMatch(/\bat .+:\d+:\d+/);
+  });
+
+  it('migrates an empty database once, however many processes start at the same time', async () => {
+    const empty = await TestDatabase.create();
+    await empty.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
+    const services = await Promise.all([1, 2, 3].map(() => startService({}, { database: empty })));
+    const wallet = await services[0]!.api.newWallet('1.00');
+    expect((await services[2]!.api.wallet(wallet.id)).balance).toBe('1.00');
+    expect(await empty.query('SELECT count(*)::int AS n FROM migrations')).toEqual([{ n: 1 }]);
+    await Promise.all(services.map((service) => service.stop()));
+    await empty.drop();
+  });
+
+  it('ends in order on SIGTERM: requests under way are answered, the exit code is 0', async () => {
+    const service: Service = await startService({}, { database });
+    const wallet = await service.api.newWallet('100.00');
+    const replies = Promise.all(Array.from({ length: 50 }, () => service.api.debit(wallet.id, '1.00')));
+    await new Promise((resolve) => setTimeout(resolve, 15));
+    service.process.kill('SIGTERM');
+    const [code] = (await once(service.process, 'exit')) as [number];
+    expect(code).toBe(0);
+    expect(new Set((await replies).map(({ status }) => status))).toEqual(new Set([201]));
+    expect(await database.problems()).toEqual([]);
+  });
+
+  it('answers how it is: live, ready, and which version', async () => {
+    const service = await startService({ LOCKING: 'optimistic' }, { database });
+    expect((await service.api.get('/health/live')).body).toEqual({ status: 'ok' });
+    expect((await service.api.get('/health/ready')).body).toEqual({ status: 'ok' });
+    expect((await service.api.get('/version')).body).toMatchObject({ version: expect.any(String), locking: 'optimistic' });
+    await service.stop();
+  });
+});
