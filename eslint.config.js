@@ -30,6 +30,9 @@ export default tseslint.config(
   {
     files: ['*.js', 'test/support/*.js'],
     ...tseslint.configs.disableTypeChecked,
-    languageOptions: { globals: { process: 'readonly', URL: 'readonly', globalThis: 'readonly' }, parserOptions: { projectService: false } },
+    languageOptions: {
+      globals: { process: 'readonly', URL: 'readonly', globalThis: 'readonly' },
+      parserOptions: { projectService: false },
+    },
   },
 );

@@ -50,5 +50,6 @@ async function commandLineDataSource(): Promise<DataSource> {
   return dataSource;
 }
 
-const runByTypeormCli = /typeorm[\\/](cli|cli-ts-node)/.test(process.argv[1] ?? '') || /typeorm$/.test(process.argv[1] ?? '');
+const runByTypeormCli =
+  /typeorm[\\/](cli|cli-ts-node)/.test(process.argv[1] ?? '') || /typeorm$/.test(process.argv[1] ?? '');
 export default runByTypeormCli ? await commandLineDataSource() : undefined;

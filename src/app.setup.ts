@@ -19,7 +19,8 @@ export async function createApp(config: Config): Promise<NestFastifyApplication>
     genReqId: requestId,
     routerOptions: { maxParamLength: 300 },
     forceCloseConnections: 'idle',
-    frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) => sendProblem(error, request, reply),
+    frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
+      sendProblem(error, request, reply),
     // No Nest middleware is used; without its plugin a request passes one hook less.
     skipMiddie: true,
   });
@@ -60,7 +61,10 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
     .addTag('Transactions', 'Move money, and read what moved.')
     .addTag('Statements', 'The history of a wallet.')
     .addTag('Operations', 'For those who run the service.')
-    .addTag('Original calls', 'The six calls of the service that this one succeeds; errors are `{"error": "…"}` with 400.')
+    .addTag(
+      'Original calls',
+      'The six calls of the service that this one succeeds; errors are `{"error": "…"}` with 400.',
+    )
     .build();
   return SwaggerModule.createDocument(app, about, {
     operationIdFactory: (controller, method) => `${controller.replace('Controller', '').toLowerCase()}_${method}`,
@@ -70,7 +74,9 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
 /** The logger of a configuration's level. What Nest says of its own start-up (50 lines) is for `debug`. */
 class AppLogger extends ConsoleLogger {
   override log(message: unknown, ...rest: unknown[]): void {
-    const quiet = /^(NestFactory|InstanceLoader|RoutesResolver|RouterExplorer|NestApplication)$/.test(String(rest.at(-1)));
+    const quiet = /^(NestFactory|InstanceLoader|RoutesResolver|RouterExplorer|NestApplication)$/.test(
+      String(rest.at(-1)),
+    );
     if (!quiet || this.isLevelEnabled('debug')) super.log(message, ...(rest as [string]));
   }
 }

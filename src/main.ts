@@ -18,13 +18,18 @@ try {
   await app.listen(config.port, config.host);
 
   let stopping: Promise<void> | undefined;
-  const stop = () => (stopping ??= app.close().finally(() => embedded?.stop()).then(() => process.exit(0)));
-  process.once('SIGTERM', stop);
-  process.once('SIGINT', stop);
+  const stop = () =>
+    (stopping ??= app
+      .close()
+      .finally(() => embedded?.stop())
+      .then(() => process.exit(0)));
+  process.once('SIGTERM', () => void stop());
+  process.once('SIGINT', () => void stop());
 
   const url = await app.getUrl();
   say(`Asper Wallet listens on ${url} — try it in the browser: ${url}/docs`);
-  if (config.auth === 'open') say('AUTH=open: everyone who reaches this address may move money. Made for trying it out.');
+  if (config.auth === 'open')
+    say('AUTH=open: everyone who reaches this address may move money. Made for trying it out.');
 } catch (error) {
   await embedded?.stop();
   console.error(`Asper Wallet did not start. ${reason(error)}`);

@@ -1,6 +1,13 @@
 /** How the OpenAPI document tells errors, headers and pages: one decorator each, the same on every operation. */
 import { applyDecorators, type Type } from '@nestjs/common';
-import { ApiExtraModels, ApiHeader, ApiProperty, ApiPropertyOptional, ApiResponse, getSchemaPath } from '@nestjs/swagger';
+import {
+  ApiExtraModels,
+  ApiHeader,
+  ApiProperty,
+  ApiPropertyOptional,
+  ApiResponse,
+  getSchemaPath,
+} from '@nestjs/swagger';
 import { IDEMPOTENCY_KEY_LENGTH_MAX } from './caller.js';
 import { ERRORS, problemBody, type ErrorCode } from './errors.js';
 

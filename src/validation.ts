@@ -59,7 +59,8 @@ export function IsInstant() {
     readInstant(value) ? undefined : 'must be an RFC 3339 time such as "2026-01-31T09:30:00Z", from 1900 to 2199',
   );
 }
-const INSTANT = /^(19|20|21)\d\d-(\d\d)-(\d\d)T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
+const INSTANT =
+  /^(19|20|21)\d\d-(\d\d)-(\d\d)T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
 
 /** The instant that a text names, or nothing: `2026-02-30` is no day. */
 export function readInstant(value: unknown): Date | undefined {

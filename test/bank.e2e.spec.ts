@@ -14,13 +14,21 @@ describe.each(['pessimistic', 'optimistic'])('the bank test, %s locking, two pro
   });
 
   it('keeps every total, floor and sequence over 8 wallets', async () => {
-    const { findings, snapshots } = await bank(services, { wallets: 8, transfersEach: 40, snapshots: LOCKING === 'pessimistic' ? 500 : 50 });
+    const { findings, snapshots } = await bank(services, {
+      wallets: 8,
+      transfersEach: 40,
+      snapshots: LOCKING === 'pessimistic' ? 500 : 50,
+    });
     expect(findings).toEqual([]);
     expect(snapshots).toBeGreaterThanOrEqual(50);
   });
 
   it('keeps every total, floor and sequence over 1,000 wallets', async () => {
-    const { findings } = await bank(services, { wallets: 1_000, transfersEach: 40, snapshots: LOCKING === 'pessimistic' ? 500 : 50 });
+    const { findings } = await bank(services, {
+      wallets: 1_000,
+      transfersEach: 40,
+      snapshots: LOCKING === 'pessimistic' ? 500 : 50,
+    });
     expect(findings).toEqual([]);
   });
 });

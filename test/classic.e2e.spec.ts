@@ -20,10 +20,16 @@ describe('the six original calls', () => {
     const created = await send('POST', '/wallet/create', { user_id });
     expect(created).toMatch(/^201 \{"wallet_id":"[0-9a-f-]{36}"\}$/);
     const wallet_id = idIn(created);
-    expect(await send('POST', '/wallet/create', { user_id })).toBe('400 {"error":"Wallet already exists for this user"}');
-    expect(await send('POST', '/wallet/credit', { wallet_id, amount: 50 })).toBe('400 {"error":"You need to add minimum 100"}');
+    expect(await send('POST', '/wallet/create', { user_id })).toBe(
+      '400 {"error":"Wallet already exists for this user"}',
+    );
+    expect(await send('POST', '/wallet/credit', { wallet_id, amount: 50 })).toBe(
+      '400 {"error":"You need to add minimum 100"}',
+    );
     expect(await send('POST', '/wallet/credit', { wallet_id, amount: 100 })).toBe('200 {"new_balance":100.00}');
-    expect(await send('POST', '/wallet/debit', { wallet_id, amount: 500 })).toBe('400 {"error":"Insufficient balance"}');
+    expect(await send('POST', '/wallet/debit', { wallet_id, amount: 500 })).toBe(
+      '400 {"error":"Insufficient balance"}',
+    );
     expect(await send('POST', '/wallet/credit', { wallet_id, amount: 900.5 })).toBe('200 {"new_balance":1000.50}');
     expect(await send('POST', '/wallet/debit', { wallet_id, amount: 500 })).toBe('200 {"new_balance":500.50}');
     expect(await send('POST', '/wallet/debit', { wallet_id, amount: 450 })).toBe(
@@ -39,9 +45,9 @@ describe('the six original calls', () => {
       '200 {"total_credit":1000.50,"total_debit":500.00,"history":[{"amount":100.00,"type":"credit","date":"…"},' +
         '{"amount":900.50,"type":"credit","date":"…"},{"amount":500.00,"type":"debit","date":"…"}]}',
     );
-    expect(await send('GET', `/wallet/transactions?wallet_id=${wallet_id}&start_date=2024-01-01&end_date=2024-12-31`)).toBe(
-      '200 {"total_credit":0.00,"total_debit":0.00,"history":[]}',
-    );
+    expect(
+      await send('GET', `/wallet/transactions?wallet_id=${wallet_id}&start_date=2024-01-01&end_date=2024-12-31`),
+    ).toBe('200 {"total_credit":0.00,"total_debit":0.00,"history":[]}');
   });
 
   it('answer mistakes with {"error": …} and 400', async () => {
@@ -50,8 +56,12 @@ describe('the six original calls', () => {
     expect(await send('POST', '/register', {})).toMatch(/^400 \{"error":"phone_number must be a text"\}$/);
     expect(await send('POST', '/register', '{')).toMatch(/^400 \{"error":"/);
     expect(await send('POST', '/wallet/create', { user_id: nobody })).toBe('400 {"error":"User not found"}');
-    expect(await send('POST', '/wallet/credit', { wallet_id: nobody, amount: 1 })).toBe('400 {"error":"Wallet not found"}');
-    expect(await send('POST', '/wallet/credit', { wallet_id: nobody, amount: -1 })).toMatch(/^400 \{"error":"amount must be/);
+    expect(await send('POST', '/wallet/credit', { wallet_id: nobody, amount: 1 })).toBe(
+      '400 {"error":"Wallet not found"}',
+    );
+    expect(await send('POST', '/wallet/credit', { wallet_id: nobody, amount: -1 })).toMatch(
+      /^400 \{"error":"amount must be/,
+    );
     expect(await send('GET', `/wallet/balance/${nobody}`)).toBe('400 {"error":"Wallet not found"}');
     expect(await send('GET', '/wallet/transactions')).toMatch(/^400 \{"error":"wallet_id must be/);
   });

@@ -14,11 +14,24 @@ function mistakes(env: Record<string, string>): string[] {
 
 describe('the configuration', () => {
   it('starts from nothing: open mode on a loopback address, embedded database', () => {
-    expect(readConfig({})).toMatchObject({ port: 5000, host: '127.0.0.1', auth: 'open', databaseUrl: '', defaultCurrency: 'INR' });
+    expect(readConfig({})).toMatchObject({
+      port: 5000,
+      host: '127.0.0.1',
+      auth: 'open',
+      databaseUrl: '',
+      defaultCurrency: 'INR',
+    });
   });
 
   it('reports every mistake at once, each by name', () => {
-    const names = ['PORT', 'DATABASE_URL', 'LOCKING', 'DEFAULT_CURRENCY', 'DEFAULT_PHONE_REGION', 'DEFAULT_MINIMUM_BALANCE'];
+    const names = [
+      'PORT',
+      'DATABASE_URL',
+      'LOCKING',
+      'DEFAULT_CURRENCY',
+      'DEFAULT_PHONE_REGION',
+      'DEFAULT_MINIMUM_BALANCE',
+    ];
     const found = mistakes(Object.fromEntries(names.map((name) => [name, 'nonsense'])));
     expect(found).toHaveLength(names.length);
     for (const name of names) expect(found.some((mistake) => mistake.startsWith(name))).toBe(true);
@@ -39,7 +52,9 @@ describe('the configuration', () => {
 
   it('finds every variable it reads in .env.example, with its default', () => {
     const example = readFileSync('.env.example', 'utf8');
-    const read = [...readFileSync('src/config.ts', 'utf8').matchAll(/(?:text|integer|oneOf)\('([A-Z_]+)'/g)].map(([, name]) => name!);
+    const read = [...readFileSync('src/config.ts', 'utf8').matchAll(/(?:text|integer|oneOf)\('([A-Z_]+)'/g)].map(
+      ([, name]) => name!,
+    );
     expect(read.length).toBeGreaterThan(15);
     for (const name of read) expect(example).toMatch(new RegExp(`^#? ?${name}=`, 'm'));
   });

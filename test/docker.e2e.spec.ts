@@ -15,14 +15,18 @@ const [build, image] = ['build', 'image'].map((name) => path.join(work, name)) a
 const dockerfile = readFileSync('Dockerfile', 'utf8').replaceAll('\\\n', ' ');
 const lines = dockerfile.split('\n').map((line) => line.trim());
 const lastStage = lines.findLastIndex((line) => line.startsWith('FROM'));
-const instructions = (name: string, from: string[]) => from.filter((line) => line.startsWith(`${name} `)).map((line) => line.slice(name.length + 1));
+const instructions = (name: string, from: string[]) =>
+  from.filter((line) => line.startsWith(`${name} `)).map((line) => line.slice(name.length + 1));
 
 describe('the Dockerfile', () => {
   afterAll(() => rmSync(work, { recursive: true, force: true }));
 
   it('builds from what .dockerignore lets through', () => {
     mkdirSync(build);
-    const allowed = readFileSync('.dockerignore', 'utf8').split('\n').filter((line) => line.startsWith('!')).map((line) => line.slice(1));
+    const allowed = readFileSync('.dockerignore', 'utf8')
+      .split('\n')
+      .filter((line) => line.startsWith('!'))
+      .map((line) => line.slice(1));
     for (const source of allowed) cpSync(source, path.join(build, source), { recursive: true });
     const copied = instructions('COPY', lines.slice(0, lastStage)).flatMap((line) => line.split(/\s+/).slice(0, -1));
     expect(copied.sort()).toEqual(allowed.sort());
@@ -43,7 +47,9 @@ describe('the Dockerfile', () => {
     const command = JSON.parse(instructions('CMD', lines.slice(lastStage)).at(-1)!) as string[];
     expect(command.slice(0, -1)).toEqual(['node', '--enable-source-maps']);
     const service = await startService({ HOST: '0.0.0.0', AUTH: 'open' }, { entry: path.join(image, command.at(-1)!) });
-    const check = JSON.parse(/CMD (\[.*\])$/.exec(lines.find((line) => line.startsWith('HEALTHCHECK'))!)![1]!) as string[];
+    const check = JSON.parse(
+      /CMD (\[.*\])$/.exec(lines.find((line) => line.startsWith('HEALTHCHECK'))!)![1]!,
+    ) as string[];
     const { port } = new URL(service.api.url);
     execFileSync(process.execPath, check.slice(1), { env: { PORT: port } });
     expect((await service.api.newWallet('5.00')).balance).toBe('5.00');

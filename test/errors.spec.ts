@@ -23,5 +23,4 @@ describe('docs/errors.md', () => {
     if (process.env.UPDATE_ERRORS) writeFileSync('docs/errors.md', catalogue());
     expect(readFileSync('docs/errors.md', 'utf8')).toBe(catalogue());
   });
-
 });

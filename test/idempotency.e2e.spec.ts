@@ -48,7 +48,9 @@ describe('idempotency keys', () => {
           return api.debit(wallet.id, '1.00', { metadata: { a: 1 } }, key);
         }),
       );
-      expect(new Set(replies.map(({ status, body }) => `${status} ${body.code}`))).toEqual(new Set(['422 idempotency_key_reused']));
+      expect(new Set(replies.map(({ status, body }) => `${status} ${body.code}`))).toEqual(
+        new Set(['422 idempotency_key_reused']),
+      );
       const [{ n: after }] = await services[0]!.database.query('SELECT count(*)::int AS n FROM transactions');
       executed += after - before;
     }
@@ -75,8 +77,14 @@ describe('idempotency keys', () => {
     const wallet = await api().newWallet('10.00');
     const debit = await api().debit(wallet.id, '1.00', {}, 'tell/1');
     await api().debit(wallet.id, '100.00', {}, 'tell 2');
-    expect((await api().get('/v1/idempotency-keys/tell%2F1')).body).toMatchObject({ status_code: 201, body: debit.body });
-    expect((await api().get('/v1/idempotency-keys/tell%202')).body).toMatchObject({ status_code: 422, body: { code: 'insufficient_funds' } });
+    expect((await api().get('/v1/idempotency-keys/tell%2F1')).body).toMatchObject({
+      status_code: 201,
+      body: debit.body,
+    });
+    expect((await api().get('/v1/idempotency-keys/tell%202')).body).toMatchObject({
+      status_code: 422,
+      body: { code: 'insufficient_funds' },
+    });
     expect((await api().get<Problem>('/v1/idempotency-keys/never')).body.code).toBe('idempotency_key_not_found');
   });
 
@@ -85,14 +93,20 @@ describe('idempotency keys', () => {
     const wallet = await api().newWallet('10.00');
     expectStatus(201, await api().debit(wallet.id, '1.00', {}, 'old-1'));
     await database.query(`UPDATE idempotency_keys SET created_at = now() - interval '73 hours' WHERE key = 'old-1'`);
-    expect((await api().debit(wallet.id, '1.00', {}, 'old-1')).body).toMatchObject({ status: 409, code: 'idempotency_key_expired' });
+    expect((await api().debit(wallet.id, '1.00', {}, 'old-1')).body).toMatchObject({
+      status: 409,
+      code: 'idempotency_key_expired',
+    });
     expect((await api().wallet(wallet.id)).balance).toBe('9.00');
   });
 
   it('must be readable', async () => {
     const wallet = await api().newWallet('10.00');
     for (const key of ['', 'x'.repeat(256), 'a\tb']) {
-      expect((await api().debit(wallet.id, '1.00', {}, key)).body).toMatchObject({ status: 422, errors: [{ field: 'Idempotency-Key' }] });
+      expect((await api().debit(wallet.id, '1.00', {}, key)).body).toMatchObject({
+        status: 422,
+        errors: [{ field: 'Idempotency-Key' }],
+      });
     }
     expectStatus(201, await api().debit(wallet.id, '1.00', {}, 'x'.repeat(255)));
   });
@@ -107,7 +121,8 @@ describe.each(['before', 'after'] as const)('a connection cut right %s COMMIT', 
       const wallet = await direct.api.newWallet('100000.00');
       for (let round = 0; round < 100; round++) {
         cutter.cutsLeft = 1;
-        const send = (i: number) => service.api.debit(wallet.id, '1.00', { reference: `${round}-${i}` }, i < 2 ? undefined : `cut-${round}-${i}`);
+        const send = (i: number) =>
+          service.api.debit(wallet.id, '1.00', { reference: `${round}-${i}` }, i < 2 ? undefined : `cut-${round}-${i}`);
         const replies = await Promise.all([0, 1, 2, 3].map(send));
         for (const [i, reply] of replies.entries()) {
           const done = reply.status === 201 ? reply : await send(i);

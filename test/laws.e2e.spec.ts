@@ -38,7 +38,9 @@ describe('the database by itself', () => {
 
   it('1: refuses entries that do not add up to zero', async () => {
     expect(await attempt(transaction, wallet(a, 9_900), entries([a, 2, -100, 9_900]))).toBe('AW001');
-    expect(await attempt(transaction, wallet(a, 9_900), wallet(b, 10_099), entries([a, 2, -100, 9_900], [b, 2, 99, 10_099]))).toBe('AW001');
+    expect(
+      await attempt(transaction, wallet(a, 9_900), wallet(b, 10_099), entries([a, 2, -100, 9_900], [b, 2, 99, 10_099])),
+    ).toBe('AW001');
   });
 
   it('1: refuses entries in a wallet that is not there', async () => {
@@ -52,9 +54,25 @@ describe('the database by itself', () => {
   });
 
   it('2: refuses a gap, a number used twice, and a balance_after that does not follow', async () => {
-    expect(await attempt(transaction, wallet(a, 9_900, 3), wallet(b, 10_100), entries([a, 3, -100, 9_900], [b, 2, 100, 10_100]))).toBe('AW002');
-    expect(await attempt(transaction, wallet(b, 10_100), entries([a, 1, -100, 10_000], [b, 2, 100, 10_100]))).toBe('23505');
-    expect(await attempt(transaction, wallet(a, 9_901), wallet(b, 10_100), entries([a, 2, -100, 9_901], [b, 2, 100, 10_100]))).toBe('AW002');
+    expect(
+      await attempt(
+        transaction,
+        wallet(a, 9_900, 3),
+        wallet(b, 10_100),
+        entries([a, 3, -100, 9_900], [b, 2, 100, 10_100]),
+      ),
+    ).toBe('AW002');
+    expect(await attempt(transaction, wallet(b, 10_100), entries([a, 1, -100, 10_000], [b, 2, 100, 10_100]))).toBe(
+      '23505',
+    );
+    expect(
+      await attempt(
+        transaction,
+        wallet(a, 9_901),
+        wallet(b, 10_100),
+        entries([a, 2, -100, 9_901], [b, 2, 100, 10_100]),
+      ),
+    ).toBe('AW002');
   });
 
   it('3: refuses a balance under the floor', async () => {
@@ -83,7 +101,14 @@ describe('the database by itself', () => {
   it('lets a sound posting through, so the refusals above mean something', async () => {
     const before = await service.database.query(`SELECT balance FROM wallets WHERE id = '${b}'`);
     expect(before).toEqual([{ balance: '10000' }]);
-    expect(await attempt(transaction, wallet(a, 9_900), wallet(b, 10_100), entries([a, 2, -100, 9_900], [b, 2, 100, 10_100]))).toBe('committed');
+    expect(
+      await attempt(
+        transaction,
+        wallet(a, 9_900),
+        wallet(b, 10_100),
+        entries([a, 2, -100, 9_900], [b, 2, 100, 10_100]),
+      ),
+    ).toBe('committed');
   });
 
   it('and where its triggers are off, the tests’ own check finds what was broken', async () => {
@@ -94,7 +119,11 @@ describe('the database by itself', () => {
     const found = await brokenLaws((sql) => service.database.query(sql));
     await service.database.query('ROLLBACK');
     expect(found.map((finding) => finding.split(':')[0])).toEqual(
-      expect.arrayContaining(['a transaction does not add up to zero', 'a balance is not the sum of its entries', 'a sequence has a gap']),
+      expect.arrayContaining([
+        'a transaction does not add up to zero',
+        'a balance is not the sum of its entries',
+        'a sequence has a gap',
+      ]),
     );
   });
 });

@@ -60,14 +60,20 @@ class Call implements fc.AsyncCommand<Model, Service> {
     const expected = this.expected(from, to);
     expect([this.toString(), reply.body.code ?? String(reply.status)]).toEqual([this.toString(), expected]);
     if (expected === '201') this.apply(from, to);
-    if (key !== undefined) model.keys.set(key, { request, status: reply.status, text: reply.body.detail ?? reply.text });
+    if (key !== undefined)
+      model.keys.set(key, { request, status: reply.status, text: reply.body.detail ?? reply.text });
     for (const wallet of new Set([from, to])) {
       const { balance, entry_count, minimum_balance } = await api.wallet(wallet.id);
-      expect([balance, entry_count, minimum_balance]).toEqual([money(wallet.balance), wallet.entries, money(wallet.floor)]);
+      expect([balance, entry_count, minimum_balance]).toEqual([
+        money(wallet.balance),
+        wallet.entries,
+        money(wallet.floor),
+      ]);
     }
   }
 
-  toString = () => `${this.kind}(${this.from}, ${this.to}, ${money(this.minor)}, floor ${this.floorSent()}, key ${this.key})`;
+  toString = () =>
+    `${this.kind}(${this.from}, ${this.to}, ${money(this.minor)}, floor ${this.floorSent()}, key ${this.key})`;
 
   private floorSent = () => (this.kind === 'debit' ? this.floor : undefined);
 
@@ -112,7 +118,9 @@ describe('the model', () => {
     let calls = 0;
     const property = fc.asyncProperty(fc.commands([call], { maxCommands: COMMANDS, size: 'max' }), async (commands) => {
       const floors = [0, 5_000, -2_000];
-      const opened = await Promise.all(floors.map((f) => service.api.newWallet(undefined, { minimum_balance: money(f) })));
+      const opened = await Promise.all(
+        floors.map((f) => service.api.newWallet(undefined, { minimum_balance: money(f) })),
+      );
       const model: Model = {
         wallets: opened.map(({ id }, i) => ({ id, balance: 0, floor: floors[i]!, entries: 0 })),
         keys: new Map(),

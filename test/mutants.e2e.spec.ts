@@ -35,10 +35,17 @@ const WITHOUT_TRIGGERS = `
   ALTER TABLE transactions DISABLE TRIGGER USER; ALTER TABLE wallets DROP CONSTRAINT wallets_floor_holds;
   ALTER TABLE entries DROP CONSTRAINT entries_pkey`;
 
-async function findings(entry: string, scenario: (services: Service[]) => Promise<string[]>, sql = WITHOUT_TRIGGERS): Promise<string[]> {
+async function findings(
+  entry: string,
+  scenario: (services: Service[]) => Promise<string[]>,
+  sql = WITHOUT_TRIGGERS,
+): Promise<string[]> {
   const database = await TestDatabase.create();
   await database.query(sql);
-  const services = [await startService({}, { database, entry, quiet: true }), await startService({}, { database, entry, quiet: true })];
+  const services = [
+    await startService({}, { database, entry, quiet: true }),
+    await startService({}, { database, entry, quiet: true }),
+  ];
   try {
     return await scenario(services);
   } finally {
@@ -86,7 +93,11 @@ describe('the scenarios', () => {
 
   it('find a key that is looked up and recorded outside the transaction', async () => {
     const entry = mutant('key-outside', [
-      [ENGINE, 'this.store.findOutcomes(runner, postings, isRetry)', 'this.store.findOutcomes(this.dataSource, postings, isRetry)'],
+      [
+        ENGINE,
+        'this.store.findOutcomes(runner, postings, isRetry)',
+        'this.store.findOutcomes(this.dataSource, postings, isRetry)',
+      ],
       [ENGINE, 'throw new WriteConflict(`${rows.length - inserted} keys were used meanwhile`)', 'void 0'],
     ]);
     const found = await findings(entry, (services) => duplicates(services, { keys: 10 }));

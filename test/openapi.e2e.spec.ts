@@ -6,7 +6,12 @@ import { startService, type Service } from './support/service.js';
 interface Operation {
   operationId: string;
   summary?: string;
-  parameters?: Array<{ name: string; in: string; example?: unknown; schema?: { example?: unknown; default?: unknown } }>;
+  parameters?: Array<{
+    name: string;
+    in: string;
+    example?: unknown;
+    schema?: { example?: unknown; default?: unknown };
+  }>;
   requestBody?: { content: Record<string, { schema: { $ref: string } }> };
   responses: Record<string, { content?: Record<string, { schema?: unknown; examples?: Record<string, unknown> }> }>;
 }
@@ -23,7 +28,10 @@ describe('the OpenAPI document', () => {
   });
   afterAll(() => service.stop());
 
-  const operations = () => Object.entries(document.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ path, method, operation })));
+  const operations = () =>
+    Object.entries(document.paths).flatMap(([path, methods]) =>
+      Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
+    );
 
   it('is the committed openapi.json (UPDATE_OPENAPI=1 npm test -- openapi writes it)', () => {
     if (process.env.UPDATE_OPENAPI) writeFileSync('openapi.json', text);
@@ -31,9 +39,14 @@ describe('the OpenAPI document', () => {
   });
 
   it('lints clean', async () => {
-    const config = await createConfig({ extends: ['recommended'], rules: { 'security-defined': 'off', 'operation-4xx-response': 'off' } });
+    const config = await createConfig({
+      extends: ['recommended'],
+      rules: { 'security-defined': 'off', 'operation-4xx-response': 'off' },
+    });
     const problems = await lintFromString({ source: text, config });
-    expect(problems.map(({ ruleId, message, location }) => `${ruleId} ${location[0]?.pointer}: ${message}`)).toEqual([]);
+    expect(problems.map(({ ruleId, message, location }) => `${ruleId} ${location[0]?.pointer}: ${message}`)).toEqual(
+      [],
+    );
   });
 
   it('tells of every operation what it does, with examples in and out, and every error code', () => {
@@ -42,20 +55,28 @@ describe('the OpenAPI document', () => {
       const at = `${method} ${path}`;
       expect([at, operation.summary]).toEqual([at, expect.stringMatching(/\w{3}/)]);
       const body = operation.requestBody?.content['application/json']?.schema.$ref.split('/').at(-1);
-      if (body) for (const [field, schema] of Object.entries(document.components.schemas[body]!.properties!)) expect([at, field, 'example' in schema]).toEqual([at, field, true]);
+      if (body)
+        for (const [field, schema] of Object.entries(document.components.schemas[body]!.properties!))
+          expect([at, field, 'example' in schema]).toEqual([at, field, true]);
       const success = Object.entries(operation.responses).filter(([status]) => status.startsWith('2'));
       expect([at, success.length]).toEqual([at, 1]);
       const isClassic = !/^\/(v1|health|version)/.test(path);
-      const codes = Object.values(operation.responses).flatMap(({ content }) => Object.keys(content?.['application/problem+json']?.examples ?? {}));
+      const codes = Object.values(operation.responses).flatMap(({ content }) =>
+        Object.keys(content?.['application/problem+json']?.examples ?? {}),
+      );
       if (!isClassic) expect([at, codes]).toEqual([at, expect.arrayContaining(['internal_error'])]);
-      if (!isClassic && method === 'post') expect([at, codes]).toEqual([at, expect.arrayContaining(['idempotency_key_reused', 'outcome_unknown'])]);
+      if (!isClassic && method === 'post')
+        expect([at, codes]).toEqual([at, expect.arrayContaining(['idempotency_key_reused', 'outcome_unknown'])]);
     }
   });
 
   it('has an example value for every field of every answer', () => {
     const without = Object.entries(document.components.schemas).flatMap(([name, { properties }]) =>
       Object.entries(properties ?? {})
-        .filter(([, schema]) => !('example' in schema) && !('$ref' in schema) && schema.type !== 'array' && !schema.additionalProperties)
+        .filter(
+          ([, schema]) =>
+            !('example' in schema) && !('$ref' in schema) && schema.type !== 'array' && !schema.additionalProperties,
+        )
         .map(([field]) => `${name}.${field}`),
     );
     expect(without).toEqual([]);

@@ -17,21 +17,38 @@ describe('postings', () => {
     expect(credit.entries.map((e) => e.amount)).toEqual(['-500.00', '500.00']);
     const order = { description: 'Order 1042', reference: 'order-1042', metadata: { plan: 'gold', n: 1.5, vip: true } };
     const debit = expectStatus(201, await service.api.debit(wallet.id, 150, order));
-    expect(debit).toMatchObject({ type: 'debit', status: 'posted', amount: '150.00', currency: 'INR', actor: 'operator', ...order });
+    expect(debit).toMatchObject({
+      type: 'debit',
+      status: 'posted',
+      amount: '150.00',
+      currency: 'INR',
+      actor: 'operator',
+      ...order,
+    });
     expect(debit.entries[0]).toEqual({ wallet_id: wallet.id, seq: 2, amount: '-150.00', balance_after: '350.00' });
     expect((await service.api.wallet(wallet.id)).balance).toBe('350.00');
     expect(expectStatus(200, await service.api.get<TransactionBody>(`/v1/transactions/${debit.id}`))).toEqual(debit);
   });
 
   it('transfers between wallets of one currency, and of no two', async () => {
-    const [a, b, yen] = [await service.api.newWallet('100.00'), await service.api.newWallet(), await service.api.newWallet(undefined, { currency: 'JPY' })];
+    const [a, b, yen] = [
+      await service.api.newWallet('100.00'),
+      await service.api.newWallet(),
+      await service.api.newWallet(undefined, { currency: 'JPY' }),
+    ];
     const transfer = expectStatus(201, await service.api.transfer(a.id, b.id, '99.99'));
     expect(transfer.entries).toEqual([
       { wallet_id: a.id, seq: 2, amount: '-99.99', balance_after: '0.01' },
       { wallet_id: b.id, seq: 1, amount: '99.99', balance_after: '99.99' },
     ]);
-    expect((await service.api.transfer(a.id, yen.id, '0.01')).body).toMatchObject({ status: 422, code: 'currency_mismatch' });
-    expect((await service.api.transfer(a.id, a.id, '0.01')).body).toMatchObject({ code: 'validation_failed', errors: [{ field: 'to_wallet_id' }] });
+    expect((await service.api.transfer(a.id, yen.id, '0.01')).body).toMatchObject({
+      status: 422,
+      code: 'currency_mismatch',
+    });
+    expect((await service.api.transfer(a.id, a.id, '0.01')).body).toMatchObject({
+      code: 'validation_failed',
+      errors: [{ field: 'to_wallet_id' }],
+    });
   });
 
   it('refuses a debit over the available balance and writes nothing', async () => {
@@ -53,7 +70,9 @@ describe('postings', () => {
 
   it('takes a higher floor as a check of that debit, and lets an operator lower the wallet’s own', async () => {
     const wallet = await service.api.newWallet('1000', { minimum_balance: '100' });
-    expect((await service.api.debit(wallet.id, 600, { minimum_balance: 500 })).body).toMatchObject({ code: 'below_minimum_balance' });
+    expect((await service.api.debit(wallet.id, 600, { minimum_balance: 500 })).body).toMatchObject({
+      code: 'below_minimum_balance',
+    });
     expectStatus(201, await service.api.debit(wallet.id, 600, { minimum_balance: 300 }));
     expect((await service.api.wallet(wallet.id)).minimum_balance).toBe('100.00');
     expectStatus(201, await service.api.debit(wallet.id, 390, { minimum_balance: 0 }));
@@ -68,17 +87,25 @@ describe('postings', () => {
   });
 
   it('counts in the decimals of each currency', async () => {
-    for (const [currency, amount, tooFine] of [['JPY', '150', '1.5'], ['KWD', '1.234', '1.2345'], ['CLF', '0.0001', '0.00001']] as const) {
+    for (const [currency, amount, tooFine] of [
+      ['JPY', '150', '1.5'],
+      ['KWD', '1.234', '1.2345'],
+      ['CLF', '0.0001', '0.00001'],
+    ] as const) {
       const wallet = await service.api.newWallet(amount, { currency });
       expect(wallet).toMatchObject({ balance: amount, currency });
-      expect((await service.api.credit(wallet.id, tooFine)).body).toMatchObject({ code: 'validation_failed', errors: [{ field: 'amount' }] });
+      expect((await service.api.credit(wallet.id, tooFine)).body).toMatchObject({
+        code: 'validation_failed',
+        errors: [{ field: 'amount' }],
+      });
     }
   });
 
   it('honours If-Match: only if nothing changed since I looked', async () => {
     const wallet = await service.api.newWallet('100.00');
     const path = `/v1/wallets/${wallet.id}/debits`;
-    const send = (etag: string) => service.api.call<TransactionBody>('POST', path, { amount: '10.00' }, { 'if-match': etag });
+    const send = (etag: string) =>
+      service.api.call<TransactionBody>('POST', path, { amount: '10.00' }, { 'if-match': etag });
     const etag = (await service.api.get(`/v1/wallets/${wallet.id}`)).headers.get('etag')!;
     const statuses = (await Promise.all([send(etag), send(etag), send(etag)])).map((reply) => reply.status);
     expect(statuses.sort()).toEqual([201, 412, 412]);
@@ -106,7 +133,9 @@ describe('postings', () => {
 
   it('commits requests that arrive together as a group, each with its own outcome', async () => {
     const [rich, poor] = [await service.api.newWallet('1000.00'), await service.api.newWallet('5.00')];
-    const replies = await Promise.all(Array.from({ length: 100 }, (_, i) => service.api.debit(i % 2 ? rich.id : poor.id, '1.00')));
+    const replies = await Promise.all(
+      Array.from({ length: 100 }, (_, i) => service.api.debit(i % 2 ? rich.id : poor.id, '1.00')),
+    );
     expect(replies.filter(({ status }) => status === 201)).toHaveLength(55);
     const times = await service.database.query('SELECT DISTINCT created_at FROM transactions ORDER BY 1 DESC LIMIT 55');
     expect(times.length).toBeLessThan(50);
@@ -119,14 +148,19 @@ describe('postings', () => {
       await service.api.debit(wallet.id, i, { reference: `list-${i % 2}`, metadata: { list: wallet.id, i } });
     }
     const list = async (query: string) => {
-      const page = expectStatus(200, await service.api.get<{ data: TransactionBody[]; next_cursor: string | null }>(`/v1/transactions?${query}`));
+      const page = expectStatus(
+        200,
+        await service.api.get<{ data: TransactionBody[]; next_cursor: string | null }>(`/v1/transactions?${query}`),
+      );
       return { amounts: page.data.map(({ amount }) => amount), cursor: page.next_cursor };
     };
     const mine = `wallet_id=${wallet.id}`;
     expect((await list(`${mine}&type=debit`)).amounts).toEqual(['5.00', '4.00', '3.00', '2.00', '1.00']);
     expect((await list(`reference=list-0&${mine}`)).amounts).toEqual(['4.00', '2.00']);
     expect((await list(`${mine}&currency=INR&amount_min=3&amount_max=4.00`)).amounts).toEqual(['4.00', '3.00']);
-    expect((await list(`metadata=${encodeURIComponent(JSON.stringify({ list: wallet.id, i: 2 }))}`)).amounts).toEqual(['2.00']);
+    expect((await list(`metadata=${encodeURIComponent(JSON.stringify({ list: wallet.id, i: 2 }))}`)).amounts).toEqual([
+      '2.00',
+    ]);
     expect((await list(`${mine}&created_from=2200-01-01T00:00:00Z`.replace('2200', '2199'))).amounts).toEqual([]);
     const first = await list(`${mine}&limit=2`);
     await service.api.debit(wallet.id, 9);
@@ -134,7 +168,16 @@ describe('postings', () => {
     expect([...first.amounts, ...second.amounts]).toEqual(['5.00', '4.00', '3.00', '2.00']);
     const all = await list(`${mine}&limit=100`);
     expect(all).toMatchObject({ cursor: null });
-    const wrong = ['cursor=nonsense', 'limit=101', 'limit=0', 'amount_min=1', 'metadata=[]', 'metadata={', 'type=theft', 'unknown=1'];
+    const wrong = [
+      'cursor=nonsense',
+      'limit=101',
+      'limit=0',
+      'amount_min=1',
+      'metadata=[]',
+      'metadata={',
+      'type=theft',
+      'unknown=1',
+    ];
     for (const query of wrong) expect((await service.api.get(`/v1/transactions?${query}`)).status).toBe(422);
   });
 });

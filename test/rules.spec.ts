@@ -36,7 +36,12 @@ function move(from: string, to: string, amountMinor: bigint, more: Partial<Posti
 }
 
 /** Moves an amount from `a` to `b` and names the outcome. */
-function outcome(a: Partial<WalletState>, b: Partial<WalletState>, amountMinor: bigint, more?: Partial<Posting>): string {
+function outcome(
+  a: Partial<WalletState>,
+  b: Partial<WalletState>,
+  amountMinor: bigint,
+  more?: Partial<Posting>,
+): string {
   const wallets = new Map([wallet('a', a), wallet('b', b)].map((w) => [w.id, w]));
   const [decided] = decide(wallets, [move('a', 'b', amountMinor, more)], NOW);
   return decided!.kind === 'refused' ? decided!.code : 'posted';
@@ -54,17 +59,45 @@ describe('the posting rules', () => {
     ['what is held', { balanceMinor: 100n, heldMinor: 30n }, {}, 71n, {}, 'insufficient_funds'],
     ['what is not held', { balanceMinor: 100n, heldMinor: 30n }, {}, 70n, {}, 'posted'],
     ['with a stricter floor', { balanceMinor: 100n }, {}, 60n, { minimumBalanceMinor: 50n }, 'below_minimum_balance'],
-    ['with a lower floor', { balanceMinor: 100n, minimumBalanceMinor: 90n }, {}, 60n, { minimumBalanceMinor: 40n }, 'posted'],
+    [
+      'with a lower floor',
+      { balanceMinor: 100n, minimumBalanceMinor: 90n },
+      {},
+      60n,
+      { minimumBalanceMinor: 40n },
+      'posted',
+    ],
     ['from a frozen wallet', { balanceMinor: 100n, status: 'frozen' }, {}, 1n, {}, 'wallet_frozen'],
     ['into a frozen wallet', { balanceMinor: 100n }, { status: 'frozen' }, 1n, {}, 'posted'],
     ['from a closed wallet', { balanceMinor: 100n, status: 'closed' }, {}, 1n, {}, 'wallet_closed'],
     ['into a closed wallet', { balanceMinor: 100n }, { status: 'closed' }, 1n, {}, 'wallet_closed'],
-    ['a first credit under the minimum', { balanceMinor: 100n }, { minimumBalanceMinor: 60n }, 59n, {}, 'minimum_balance_unmet'],
+    [
+      'a first credit under the minimum',
+      { balanceMinor: 100n },
+      { minimumBalanceMinor: 60n },
+      59n,
+      {},
+      'minimum_balance_unmet',
+    ],
     ['a first credit of the minimum', { balanceMinor: 100n }, { minimumBalanceMinor: 60n }, 60n, {}, 'posted'],
     ['from outside without a floor', { kind: 'external' }, {}, 10n ** 15n, {}, 'posted'],
-    ['past what can be counted', { kind: 'external' }, { balanceMinor: 9n * 10n ** 18n }, 1n, {}, 'balance_out_of_range'],
+    [
+      'past what can be counted',
+      { kind: 'external' },
+      { balanceMinor: 9n * 10n ** 18n },
+      1n,
+      {},
+      'balance_out_of_range',
+    ],
     ['at the version seen', { balanceMinor: 100n }, {}, 1n, { ifMatch: { walletId: 'a', version: 1 } }, 'posted'],
-    ['at another version', { balanceMinor: 100n }, {}, 1n, { ifMatch: { walletId: 'a', version: 2 } }, 'precondition_failed'],
+    [
+      'at another version',
+      { balanceMinor: 100n },
+      {},
+      1n,
+      { ifMatch: { walletId: 'a', version: 2 } },
+      'precondition_failed',
+    ],
     [
       'closed and at another version: the first reason of the table',
       { status: 'closed' },
@@ -79,21 +112,33 @@ describe('the posting rules', () => {
 
   it('lets each posting of a group see those before it, and a refusal disturb nobody', () => {
     const wallets = new Map([wallet('a', { balanceMinor: 100n }), wallet('b')].map((w) => [w.id, w]));
-    const outcomes = decide(wallets, [move('a', 'b', 70n), move('a', 'b', 70n), move('b', 'a', 50n), move('a', 'b', 70n)], NOW);
+    const outcomes = decide(
+      wallets,
+      [move('a', 'b', 70n), move('a', 'b', 70n), move('b', 'a', 50n), move('a', 'b', 70n)],
+      NOW,
+    );
     expect(outcomes.map(({ kind }) => kind)).toEqual(['posted', 'refused', 'posted', 'posted']);
     expect(wallets.get('a')).toMatchObject({ balanceMinor: 10n, entryCount: 4, version: 4 });
     expect(wallets.get('b')).toMatchObject({ balanceMinor: 90n, entryCount: 3, version: 4 });
   });
 
   it('moves the stored floor down with a debit that an operator allows under it, and never up', () => {
-    const wallets = new Map([wallet('a', { balanceMinor: 100n, minimumBalanceMinor: 90n }), wallet('b')].map((w) => [w.id, w]));
-    decide(wallets, [move('a', 'b', 60n, { minimumBalanceMinor: 20n }), move('a', 'b', 1n, { minimumBalanceMinor: 30n })], NOW);
+    const wallets = new Map(
+      [wallet('a', { balanceMinor: 100n, minimumBalanceMinor: 90n }), wallet('b')].map((w) => [w.id, w]),
+    );
+    decide(
+      wallets,
+      [move('a', 'b', 60n, { minimumBalanceMinor: 20n }), move('a', 'b', 1n, { minimumBalanceMinor: 30n })],
+      NOW,
+    );
     expect(wallets.get('a')).toMatchObject({ balanceMinor: 39n, minimumBalanceMinor: 20n });
   });
 
   it('crashes on legs that do not add up: that is a bug, not a refusal', () => {
     const wallets = new Map([wallet('a'), wallet('b')].map((w) => [w.id, w]));
-    expect(() => decide(wallets, [move('a', 'b', 1n, { legs: [{ walletId: 'a', amountMinor: 1n }] })], NOW)).toThrow('zero');
+    expect(() => decide(wallets, [move('a', 'b', 1n, { legs: [{ walletId: 'a', amountMinor: 1n }] })], NOW)).toThrow(
+      'zero',
+    );
   });
 
   it('keeps zero sum, floors and sequences over any group', () => {
@@ -103,9 +148,12 @@ describe('the posting rules', () => {
       fc.property(steps, (moves) => {
         const floors = { a: 0n, b: 50n, c: -100n };
         const wallets = new Map<string, WalletState>([['outside', wallet('outside', { kind: 'external' })]]);
-        for (const [name, floor] of Object.entries(floors)) wallets.set(name, wallet(name, { minimumBalanceMinor: floor }));
+        for (const [name, floor] of Object.entries(floors))
+          wallets.set(name, wallet(name, { minimumBalanceMinor: floor }));
         const postings = moves.filter(([from, to]) => from !== to).map(([from, to, amount]) => move(from, to, amount));
-        const entries = decide(wallets, postings, NOW).flatMap((o) => (o.kind === 'posted' ? o.transaction.entries : []));
+        const entries = decide(wallets, postings, NOW).flatMap((o) =>
+          o.kind === 'posted' ? o.transaction.entries : [],
+        );
         expect([...wallets.values()].reduce((sum, w) => sum + w.balanceMinor, 0n)).toBe(0n);
         for (const w of wallets.values()) {
           const own = entries.filter((entry) => entry.walletId === w.id);

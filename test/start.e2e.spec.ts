@@ -12,7 +12,9 @@ describe('the start', () => {
 
   /** Runs the service until it stops by itself; exit code and everything it said. */
   async function failedStart(env: Record<string, string>): Promise<{ code: number; said: string }> {
-    const child = spawn(process.execPath, [ENTRY], { env: { PATH: process.env.PATH, PORT: '0', DATABASE_URL: database.url, ...env } });
+    const child = spawn(process.execPath, [ENTRY], {
+      env: { PATH: process.env.PATH, PORT: '0', DATABASE_URL: database.url, ...env },
+    });
     let said = '';
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
     const [code] = (await once(child, 'close')) as [number];
@@ -38,7 +40,10 @@ describe('the start', () => {
   it('says so where the database cannot be reached or used', async () => {
     const wrong = new URL(database.url);
     wrong.port = '1';
-    expect(await failedStart({ DATABASE_URL: wrong.href })).toMatchObject({ code: 1, said: expect.stringContaining('The database of DATABASE_URL cannot be used') });
+    expect(await failedStart({ DATABASE_URL: wrong.href })).toMatchObject({
+      code: 1,
+      said: expect.stringContaining('The database of DATABASE_URL cannot be used'),
+    });
     wrong.port = new URL(database.url).port;
     wrong.password = 'wrong';
     const { said } = await failedStart({ DATABASE_URL: wrong.href });
@@ -73,7 +78,10 @@ describe('the start', () => {
     const service = await startService({ LOCKING: 'optimistic' }, { database });
     expect((await service.api.get('/health/live')).body).toEqual({ status: 'ok' });
     expect((await service.api.get('/health/ready')).body).toEqual({ status: 'ok' });
-    expect((await service.api.get('/version')).body).toMatchObject({ version: expect.any(String), locking: 'optimistic' });
+    expect((await service.api.get('/version')).body).toMatchObject({
+      version: expect.any(String),
+      locking: 'optimistic',
+    });
     await service.stop();
   });
 });

@@ -28,7 +28,10 @@ describe('the house', () => {
   });
 
   it('has one begin, commit and rollback', () => {
-    const begin = places(/startTransaction|commitTransaction|rollbackTransaction|['"`](BEGIN|COMMIT|ROLLBACK)\b/, files('src'));
+    const begin = places(
+      /startTransaction|commitTransaction|rollbackTransaction|['"`](BEGIN|COMMIT|ROLLBACK)\b/,
+      files('src'),
+    );
     expect(new Set(begin.map((place) => place.split(':')[0]))).toEqual(new Set(['src/database/transaction.ts']));
   });
 
@@ -38,11 +41,20 @@ describe('the house', () => {
   });
 
   it('parses and formats money in one file', () => {
-    expect(places(/padEnd\(exponent|BigInt\(whole/, files('src')).map((place) => place.split(':')[0])).toEqual(['src/money.ts']);
+    expect(places(/padEnd\(exponent|BigInt\(whole/, files('src')).map((place) => place.split(':')[0])).toEqual([
+      'src/money.ts',
+    ]);
   });
 
   it('leaves no work for later and no test asleep', () => {
-    const words = new RegExp(['TO' + 'DO', 'FIX' + 'ME', String.raw`(it|test|describe)\.sk` + String.raw`ip\(`, String.raw`\bx` + String.raw`it\(`].join('|'));
+    const words = new RegExp(
+      [
+        'TO' + 'DO',
+        'FIX' + 'ME',
+        String.raw`(it|test|describe)\.sk` + String.raw`ip\(`,
+        String.raw`\bx` + String.raw`it\(`,
+      ].join('|'),
+    );
     expect(places(words, [...sources, ...files('test')])).toEqual([]);
   });
 
@@ -51,7 +63,12 @@ describe('the house', () => {
   });
 
   it('pins every dependency', () => {
-    const { dependencies, devDependencies } = JSON.parse(readFileSync('package.json', 'utf8')) as Record<string, Record<string, string>>;
-    expect(Object.values({ ...dependencies, ...devDependencies }).filter((version) => !/^\d/.test(version))).toEqual([]);
+    const { dependencies, devDependencies } = JSON.parse(readFileSync('package.json', 'utf8')) as Record<
+      string,
+      Record<string, string>
+    >;
+    expect(Object.values({ ...dependencies, ...devDependencies }).filter((version) => !/^\d/.test(version))).toEqual(
+      [],
+    );
   });
 });

@@ -9,14 +9,18 @@ describe('users', () => {
   afterEach(async () => expect(await service.database.problems()).toEqual([]));
   afterAll(() => service.stop());
 
-  const register = (phone_number: unknown, key?: string) => service.api.post<UserBody & Problem>('/v1/users', { phone_number }, key);
+  const register = (phone_number: unknown, key?: string) =>
+    service.api.post<UserBody & Problem>('/v1/users', { phone_number }, key);
 
   it('registers by phone number, kept as E.164, and finds it however it is written', async () => {
     const user = expectStatus(201, await register('098765 43210'));
     expect(user).toMatchObject({ phone_number: '+919876543210', status: 'active', version: 1, metadata: {} });
     expect(expectStatus(200, await service.api.get<UserBody>(`/v1/users/${user.id}`))).toEqual(user);
     for (const written of ['9876543210', '+91 98765-43210']) {
-      const { data } = expectStatus(200, await service.api.get<{ data: UserBody[] }>(`/v1/users?phone_number=${encodeURIComponent(written)}`));
+      const { data } = expectStatus(
+        200,
+        await service.api.get<{ data: UserBody[] }>(`/v1/users?phone_number=${encodeURIComponent(written)}`),
+      );
       expect(data).toEqual([user]);
     }
   });
@@ -28,7 +32,17 @@ describe('users', () => {
   });
 
   it('refuses what is no number', async () => {
-    for (const wrong of ['', '12', 'abcdefghij', '+999999999999999999', 1234567890, null, undefined, ['+14155550101'], '1'.repeat(33)]) {
+    for (const wrong of [
+      '',
+      '12',
+      'abcdefghij',
+      '+999999999999999999',
+      1234567890,
+      null,
+      undefined,
+      ['+14155550101'],
+      '1'.repeat(33),
+    ]) {
       expect((await register(wrong)).body).toMatchObject({ status: 422, errors: [{ field: 'phone_number' }] });
     }
   });
@@ -50,7 +64,8 @@ describe('users', () => {
   it('changes fields under the version that was seen', async () => {
     const user = await service.api.newUser();
     const path = `/v1/users/${user.id}`;
-    const change = (body: unknown, etag: string) => service.api.call<UserBody>('PATCH', path, body, { 'if-match': etag });
+    const change = (body: unknown, etag: string) =>
+      service.api.call<UserBody>('PATCH', path, body, { 'if-match': etag });
     const changed = expectStatus(200, await change({ status: 'suspended', metadata: { why: 'asked' } }, '"1"'));
     expect(changed).toMatchObject({ status: 'suspended', metadata: { why: 'asked' }, version: 2 });
     expect((await change({ status: 'active' }, '"1"')).status).toBe(412);
@@ -58,14 +73,16 @@ describe('users', () => {
     expect(racing.filter(({ status }) => status === 200)).toHaveLength(1);
     expect((await service.api.post<Problem>('/v1/wallets', { user_id: user.id })).body.code).toBe('user_suspended');
     const taken = await service.api.newUser();
-    expect((await service.api.call<Problem>('PATCH', path, { phone_number: taken.phone_number })).body.code).toBe('phone_number_taken');
+    expect((await service.api.call<Problem>('PATCH', path, { phone_number: taken.phone_number })).body.code).toBe(
+      'phone_number_taken',
+    );
     expect((await service.api.call('PATCH', path, { phone: 1 })).status).toBe(422);
   });
 
   it('pages through users, newest first', async () => {
     for (let i = 0; i < 5; i++) await service.api.newUser();
     const seen: string[] = [];
-    for (let cursor: string | null = ''; cursor !== null; ) {
+    for (let cursor: string | null = ''; cursor !== null;) {
       const path: string = `/v1/users?limit=2${cursor && `&cursor=${cursor}`}`;
       const page: { data: UserBody[]; next_cursor: string | null } = expectStatus(200, await service.api.get(path));
       seen.push(...page.data.map(({ id }) => id));

@@ -15,7 +15,14 @@ describe('wallets', () => {
   it('opens one wallet for each user, currency and label', async () => {
     const { id: user_id } = await service.api.newUser();
     const wallet = expectStatus(201, await open({ user_id }));
-    expect(wallet).toMatchObject({ user_id, currency: 'INR', label: 'main', status: 'active', balance: '0.00', held: '0.00' });
+    expect(wallet).toMatchObject({
+      user_id,
+      currency: 'INR',
+      label: 'main',
+      status: 'active',
+      balance: '0.00',
+      held: '0.00',
+    });
     expect(wallet).toMatchObject({ available: '0.00', minimum_balance: '100.00', entry_count: 0, version: 1 });
     const racing = await Promise.all(Array.from({ length: 20 }, () => open({ user_id })));
     expect(racing.every(({ status, body }) => status === 409 && body.code === 'wallet_exists')).toBe(true);
@@ -66,8 +73,16 @@ describe('wallets', () => {
     const change = (body: object, etag = '*') =>
       service.api.call<WalletBody & Problem>('PATCH', `/v1/wallets/${wallet.id}`, body, { 'if-match': etag });
     expect((await change({ minimum_balance: '100.01' })).body.code).toBe('below_minimum_balance');
-    const changed = await change({ minimum_balance: '100.00', label: 'rent', metadata: { a: 1 } }, `"${wallet.version}"`);
-    expect(changed.body).toMatchObject({ label: 'rent', minimum_balance: '100.00', metadata: { a: 1 }, version: wallet.version + 1 });
+    const changed = await change(
+      { minimum_balance: '100.00', label: 'rent', metadata: { a: 1 } },
+      `"${wallet.version}"`,
+    );
+    expect(changed.body).toMatchObject({
+      label: 'rent',
+      minimum_balance: '100.00',
+      metadata: { a: 1 },
+      version: wallet.version + 1,
+    });
     expect(changed.headers.get('etag')).toBe(`"${wallet.version + 1}"`);
     expect((await change({ label: 'x' }, `"${wallet.version}"`)).status).toBe(412);
     expectStatus(201, await open({ user_id: wallet.user_id, label: 'main' }));
@@ -79,7 +94,9 @@ describe('wallets', () => {
     const wallet = await service.api.newWallet('100.00');
     const path = `/v1/wallets/${wallet.id}`;
     const calls = Array.from({ length: 60 }, (_, i) =>
-      i % 6 === 0 ? service.api.call('PATCH', path, { minimum_balance: String(i) }) : service.api.debit(wallet.id, '2.00'),
+      i % 6 === 0
+        ? service.api.call('PATCH', path, { minimum_balance: String(i) })
+        : service.api.debit(wallet.id, '2.00'),
     );
     await Promise.all(calls);
     const { balance, minimum_balance } = await service.api.wallet(wallet.id);
@@ -91,7 +108,12 @@ describe('wallets', () => {
     await service.api.debit(wallet.id, '20.00', { reference: 'rent', description: 'May' });
     await service.api.credit(wallet.id, '5.50');
     const entries = async (query = '') =>
-      expectStatus(200, await service.api.get<{ data: EntryBody[]; next_cursor: string | null }>(`/v1/wallets/${wallet.id}/entries?${query}`));
+      expectStatus(
+        200,
+        await service.api.get<{ data: EntryBody[]; next_cursor: string | null }>(
+          `/v1/wallets/${wallet.id}/entries?${query}`,
+        ),
+      );
     expect((await entries()).data.map((e) => [e.seq, e.type, e.amount, e.balance_after])).toEqual([
       [3, 'credit', '5.50', '35.50'],
       [2, 'debit', '-20.00', '30.00'],
@@ -106,14 +128,29 @@ describe('wallets', () => {
   it('sums up a range of days: opening, plus credit, less debit, is closing', async () => {
     const wallet = await service.api.newWallet('50.00');
     await service.api.debit(wallet.id, '20.00');
-    const summary = (query: string) => service.api.get<SummaryBody & Problem>(`/v1/wallets/${wallet.id}/summary?${query}`);
+    const summary = (query: string) =>
+      service.api.get<SummaryBody & Problem>(`/v1/wallets/${wallet.id}/summary?${query}`);
     const today = new Date().toISOString().slice(0, 10);
     expect((await summary(`start_date=${today}&end_date=${today}`)).body).toMatchObject({
-      opening_balance: '0.00', total_credit: '50.00', total_debit: '20.00', closing_balance: '30.00', entry_count: 2,
+      opening_balance: '0.00',
+      total_credit: '50.00',
+      total_debit: '20.00',
+      closing_balance: '30.00',
+      entry_count: 2,
     });
-    expect((await summary('start_date=2190-01-01')).body).toMatchObject({ opening_balance: '30.00', total_debit: '0.00', closing_balance: '30.00' });
-    expect((await summary('end_date=1999-12-31')).body).toMatchObject({ opening_balance: '0.00', closing_balance: '0.00' });
-    expect((await summary('start_date=2024-02-02&end_date=2024-02-01')).body).toMatchObject({ errors: [{ field: 'end_date' }] });
-    for (const wrong of ['start_date=2024-02-30', 'start_date=yesterday', 'end_date=2024-1-1']) expect((await summary(wrong)).status).toBe(422);
+    expect((await summary('start_date=2190-01-01')).body).toMatchObject({
+      opening_balance: '30.00',
+      total_debit: '0.00',
+      closing_balance: '30.00',
+    });
+    expect((await summary('end_date=1999-12-31')).body).toMatchObject({
+      opening_balance: '0.00',
+      closing_balance: '0.00',
+    });
+    expect((await summary('start_date=2024-02-02&end_date=2024-02-01')).body).toMatchObject({
+      errors: [{ field: 'end_date' }],
+    });
+    for (const wrong of ['start_date=2024-02-30', 'start_date=yesterday', 'end_date=2024-1-1'])
+      expect((await summary(wrong)).status).toBe(422);
   });
 });

@@ -98,7 +98,10 @@ export class ClassicController {
     const rowsMax = this.config.classicHistoryMax;
     if (totals.entryCount > rowsMax) {
       const paged = `GET /v1/wallets/${wallet_id}/entries`;
-      throw Problem.field('start_date', `and end_date span more than ${rowsMax} movements: ask for less, or use ${paged}`);
+      throw Problem.field(
+        'start_date',
+        `and end_date span more than ${rowsMax} movements: ask for less, or use ${paged}`,
+      );
     }
     const rows = await this.statements.history(wallet, range, rowsMax);
     const money = (minor: bigint) => formatAmount(minor, wallet.currency);

@@ -5,5 +5,8 @@ import { UsersModule } from '../users/users.module.js';
 import { WalletsModule } from '../wallets/wallets.module.js';
 import { ClassicController } from './classic.controller.js';
 
-@Module({ imports: [UsersModule, WalletsModule, TransactionsModule, StatementsModule], controllers: [ClassicController] })
+@Module({
+  imports: [UsersModule, WalletsModule, TransactionsModule, StatementsModule],
+  controllers: [ClassicController],
+})
 export class ClassicModule {}

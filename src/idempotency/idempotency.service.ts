@@ -76,7 +76,9 @@ export class IdempotencyService {
         } catch (error) {
           if (await this.keepRefusal(caller, fingerprint, error)) throw error;
           if (fingerprint === undefined && error instanceof CommitUnknownError) {
-            throw new Problem('outcome_unknown', 'The connection was lost during the commit.', { retryAfterSeconds: 1 });
+            throw new Problem('outcome_unknown', 'The connection was lost during the commit.', {
+              retryAfterSeconds: 1,
+            });
           }
           if (!isConflict(error) || attempt >= RECORD_ATTEMPTS_MAX) throw error;
         }
@@ -131,7 +133,13 @@ export class IdempotencyService {
     if (fingerprint === undefined || error.extra.replayed || error.status >= 500) return true;
     if (/^(validation_failed|idempotency_key_)/.test(error.code)) return true;
     const { code, detail, status } = error;
-    const row = { scope: caller.scope, key: caller.idempotencyKey!, fingerprint, statusCode: status, body: { code, detail } };
+    const row = {
+      scope: caller.scope,
+      key: caller.idempotencyKey!,
+      fingerprint,
+      statusCode: status,
+      body: { code, detail },
+    };
     return inTransaction(this.dataSource, async (runner) => (await this.store.insert(runner, [row], new Date())) === 1);
   }
 }

@@ -54,7 +54,12 @@ export class StatementsService {
       `${SELECT_HISTORY} WHERE ${where.join(' AND ')} ORDER BY e.seq DESC LIMIT $2`,
       parameters,
     );
-    return pageOf((rows as RawRow[]).map(toHistoryRow), query.limit, (row) => String(row.seq), (row) => entryBody(row, currency));
+    return pageOf(
+      (rows as RawRow[]).map(toHistoryRow),
+      query.limit,
+      (row) => String(row.seq),
+      (row) => entryBody(row, currency),
+    );
   }
 
   /** Totals of a wallet over days. @throws {Problem} `wallet_not_found`; `validation_failed` on days upside down */

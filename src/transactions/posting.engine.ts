@@ -114,7 +114,13 @@ export class PostingEngine implements BeforeApplicationShutdown {
 
     const fresh = found.size === 0 ? postings : postings.filter(({ transactionId }) => !found.has(transactionId));
     const decided = decide(wallets, fresh, now);
-    await this.write(runner, fresh, decided, [...wallets.values()].filter((w) => w.version !== w.versionRead), now);
+    await this.write(
+      runner,
+      fresh,
+      decided,
+      [...wallets.values()].filter((w) => w.version !== w.versionRead),
+      now,
+    );
 
     let next = 0;
     return postings.map(({ transactionId }) => {

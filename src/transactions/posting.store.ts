@@ -15,10 +15,7 @@ import type { PostedTransaction, Posting, WalletState } from './posting.rules.js
 export class PostingStore {
   private readonly readWalletsSql: string;
 
-  constructor(
-    dataSource: DataSource,
-    @Inject(CONFIG) config: Config,
-  ) {
+  constructor(dataSource: DataSource, @Inject(CONFIG) config: Config) {
     this.readWalletsSql = walletsByIdSql(dataSource, config.locking);
   }
 
@@ -83,7 +80,8 @@ export class PostingStore {
       ],
       true,
     );
-    if (affected !== wallets.length) throw new WriteConflict(`${wallets.length - (affected ?? 0)} wallets moved meanwhile`);
+    if (affected !== wallets.length)
+      throw new WriteConflict(`${wallets.length - (affected ?? 0)} wallets moved meanwhile`);
   }
 
   async insertTransactions(runner: QueryRunner, transactions: PostedTransaction[]): Promise<void> {

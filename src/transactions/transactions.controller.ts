@@ -17,7 +17,14 @@ import {
 import { TransactionsQueries } from './transactions.queries.js';
 import { TransactionsService } from './transactions.service.js';
 
-const MONEY_ERRORS = ['wallet_not_found', 'system_wallet', 'wallet_closed', 'minimum_balance_unmet', 'balance_out_of_range', 'overloaded'] as const;
+const MONEY_ERRORS = [
+  'wallet_not_found',
+  'system_wallet',
+  'wallet_closed',
+  'minimum_balance_unmet',
+  'balance_out_of_range',
+  'overloaded',
+] as const;
 const PAYING_ERRORS = [...MONEY_ERRORS, 'wallet_frozen', 'insufficient_funds', 'below_minimum_balance'] as const;
 
 @ApiTags('Transactions')

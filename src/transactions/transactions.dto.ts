@@ -4,7 +4,16 @@ import { formatAmount, type AmountInput } from '../money.js';
 import { PageQuery } from '../paging.js';
 import type { Metadata } from '../users/user.entity.js';
 import { API_METADATA } from '../users/users.dto.js';
-import { IsAmount, IsCurrency, IsId, IsInstant, IsMetadata, IsSignedAmount, IsText, MayBeAbsent } from '../validation.js';
+import {
+  IsAmount,
+  IsCurrency,
+  IsId,
+  IsInstant,
+  IsMetadata,
+  IsSignedAmount,
+  IsText,
+  MayBeAbsent,
+} from '../validation.js';
 import { WALLET_EXAMPLE_ID } from '../wallets/wallets.dto.js';
 import type { PostedTransaction } from './posting.rules.js';
 import { TRANSACTION_TYPES, type TransactionType } from './transaction.entity.js';
@@ -27,7 +36,11 @@ export class PostingDto {
   @IsText(500)
   description?: string;
 
-  @ApiPropertyOptional({ description: 'Your own name for it; found again by filter.', maxLength: 255, example: 'order-1042' })
+  @ApiPropertyOptional({
+    description: 'Your own name for it; found again by filter.',
+    maxLength: 255,
+    example: 'order-1042',
+  })
   @MayBeAbsent()
   @IsText(255)
   reference?: string;
@@ -122,7 +135,11 @@ export class TransactionFilter {
 }
 
 export class ListTransactionsQuery extends IntersectionType(PageQuery, TransactionFilter) {
-  @ApiPropertyOptional({ format: 'uuid', description: 'Only those that touch this wallet.', example: WALLET_EXAMPLE_ID })
+  @ApiPropertyOptional({
+    format: 'uuid',
+    description: 'Only those that touch this wallet.',
+    example: WALLET_EXAMPLE_ID,
+  })
   @MayBeAbsent()
   @IsId()
   wallet_id?: string;

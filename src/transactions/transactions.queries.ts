@@ -6,7 +6,12 @@ import { Problem } from '../errors.js';
 import { CURSOR_ID, CURSOR_SEQ, pageOf, readCursor, type Page } from '../paging.js';
 import { readAmount } from '../wallets/wallets.service.js';
 import type { PostedTransaction } from './posting.rules.js';
-import { transactionBody, type ListTransactionsQuery, type TransactionBody, type TransactionFilter } from './transactions.dto.js';
+import {
+  transactionBody,
+  type ListTransactionsQuery,
+  type TransactionBody,
+  type TransactionFilter,
+} from './transactions.dto.js';
 
 @Injectable()
 export class TransactionsQueries {
@@ -35,7 +40,12 @@ export class TransactionsQueries {
         ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''} ORDER BY ${position} DESC LIMIT $1`,
       parameters,
     );
-    return pageOf(rows, query.limit, (row) => String(row.position), (row) => transactionBody(toTransaction(row)));
+    return pageOf(
+      rows,
+      query.limit,
+      (row) => String(row.position),
+      (row) => transactionBody(toTransaction(row)),
+    );
   }
 }
 
@@ -45,7 +55,10 @@ export function filterConditions(filter: TransactionFilter, bind: (value: unknow
   if (filter.type !== undefined) conditions.push(`t.type = ${bind(filter.type)}`);
   if (filter.currency !== undefined) conditions.push(`t.currency = ${bind(filter.currency)}`);
   if (filter.reference !== undefined) conditions.push(`t.reference = ${bind(filter.reference)}`);
-  for (const [field, operator] of [['amount_min', '>='], ['amount_max', '<=']] as const) {
+  for (const [field, operator] of [
+    ['amount_min', '>='],
+    ['amount_max', '<='],
+  ] as const) {
     const amount = filter[field];
     if (amount === undefined) continue;
     if (filter.currency === undefined) throw Problem.field('currency', `is needed with ${field}`);

@@ -15,7 +15,11 @@ export class UsersController {
   @ApiOperation({ summary: 'Register a user by phone number' })
   @ApiCreatedResponse({ type: UserBody })
   @ApiWrite('phone_number_taken')
-  async register(@Body() dto: RegisterUserDto, @CurrentCaller() caller: Caller, @Res({ passthrough: true }) reply: Reply) {
+  async register(
+    @Body() dto: RegisterUserDto,
+    @CurrentCaller() caller: Caller,
+    @Res({ passthrough: true }) reply: Reply,
+  ) {
     return answer(reply, await this.users.register(dto, caller));
   }
 
@@ -39,7 +43,14 @@ export class UsersController {
   @ApiOperation({ summary: 'Change phone number, status or metadata of a user' })
   @ApiOkResponse({ type: UserBody })
   @ApiIfMatch()
-  @ApiErrors('bad_request', 'validation_failed', 'user_not_found', 'precondition_failed', 'phone_number_taken', 'database_unavailable')
+  @ApiErrors(
+    'bad_request',
+    'validation_failed',
+    'user_not_found',
+    'precondition_failed',
+    'phone_number_taken',
+    'database_unavailable',
+  )
   async change(
     @Param() { user_id }: UserIdParam,
     @Body() dto: ChangeUserDto,

@@ -3,7 +3,14 @@ import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestj
 import { answer, withETag, type Reply } from '../answer.js';
 import { CurrentCaller, type Caller } from '../caller.js';
 import { ApiErrors, ApiIfMatch, ApiPage, ApiWrite } from '../openapi.js';
-import { ChangeWalletDto, ListWalletsQuery, OpenWalletDto, WalletBody, walletBody, WalletIdParam } from './wallets.dto.js';
+import {
+  ChangeWalletDto,
+  ListWalletsQuery,
+  OpenWalletDto,
+  WalletBody,
+  walletBody,
+  WalletIdParam,
+} from './wallets.dto.js';
 import { WalletsService } from './wallets.service.js';
 
 @ApiTags('Wallets')

@@ -85,7 +85,11 @@ export class ListWalletsQuery extends PageQuery {
   @IsText(100)
   label?: string;
 
-  @ApiPropertyOptional({ type: 'boolean', default: false, description: 'Also wallets that stand for the world outside.' })
+  @ApiPropertyOptional({
+    type: 'boolean',
+    default: false,
+    description: 'Also wallets that stand for the world outside.',
+  })
   @MayBeAbsent()
   @Transform(({ value }) => value === 'true' || value === true)
   include_system: boolean = false;

@@ -12,7 +12,13 @@ import { CURSOR_ID, pageOf, readCursor, type Page } from '../paging.js';
 import { User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
 import { NO_OWNER, Wallet, WalletName } from './wallet.entity.js';
-import { walletBody, type ChangeWalletDto, type ListWalletsQuery, type OpenWalletDto, type WalletBody } from './wallets.dto.js';
+import {
+  walletBody,
+  type ChangeWalletDto,
+  type ListWalletsQuery,
+  type OpenWalletDto,
+  type WalletBody,
+} from './wallets.dto.js';
 
 export const LABEL_DEFAULT = 'main';
 
@@ -31,7 +37,11 @@ export class WalletsService {
    */
   open(dto: OpenWalletDto, caller: Caller): Promise<Answer<WalletBody>> {
     const currency = dto.currency ?? this.config.defaultCurrency;
-    const minimumBalance = readAmount('minimum_balance', dto.minimum_balance ?? this.config.defaultMinimumBalance, currency);
+    const minimumBalance = readAmount(
+      'minimum_balance',
+      dto.minimum_balance ?? this.config.defaultMinimumBalance,
+      currency,
+    );
     if (dto.user_id === undefined && dto.label === undefined) {
       throw Problem.field('label', 'is needed for a wallet without user_id, to tell it from the others');
     }

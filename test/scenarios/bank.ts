@@ -21,7 +21,10 @@ const SNAPSHOT = `
             GROUP BY w.id HAVING count(*) <> w.entry_count OR max(e.seq) <> w.entry_count OR sum(e.amount) <> w.balance) x) AS wrong`;
 
 /** @returns findings, one sentence each, and how many snapshots were taken. */
-export async function bank(services: Service[], options: BankOptions = {}): Promise<{ findings: string[]; snapshots: number }> {
+export async function bank(
+  services: Service[],
+  options: BankOptions = {},
+): Promise<{ findings: string[]; snapshots: number }> {
   const { clients = 64, wallets: count = 8, transfersEach = 20, snapshots: snapshotsMin = 0 } = options;
   const { database, api } = services[0]!;
   const wallets = await Promise.all(Array.from({ length: count }, () => api.newWallet('100.00')));
@@ -35,8 +38,15 @@ export async function bank(services: Service[], options: BankOptions = {}): Prom
       const [from, to] = twoOf(wallets.length);
       const key = `bank-${randomUUID()}`;
       const amount = `${1 + Math.floor(Math.random() * 60)}.00`;
-      const { status, body } = await service.api.transfer(wallets[from]!.id, wallets[to]!.id, amount, { reference: key }, key);
-      if (status !== 201 && body.code !== 'insufficient_funds') findings.add(`a transfer was answered ${status} ${body.code}`);
+      const { status, body } = await service.api.transfer(
+        wallets[from]!.id,
+        wallets[to]!.id,
+        amount,
+        { reference: key },
+        key,
+      );
+      if (status !== 201 && body.code !== 'insufficient_funds')
+        findings.add(`a transfer was answered ${status} ${body.code}`);
       told.set(key, status === 201);
     }
   };
@@ -57,7 +67,9 @@ export async function bank(services: Service[], options: BankOptions = {}): Prom
   await reader;
 
   const executed = new Map<string, number>();
-  for (const { reference, n } of await database.query('SELECT reference, count(*)::int AS n FROM transactions GROUP BY 1')) {
+  for (const { reference, n } of await database.query(
+    'SELECT reference, count(*)::int AS n FROM transactions GROUP BY 1',
+  )) {
     executed.set(reference, n);
   }
   for (const [key, success] of told) {

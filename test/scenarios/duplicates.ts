@@ -10,7 +10,9 @@ export async function duplicates(services: Service[], { keys = 20, copies = 100 
   for (let k = 0; k < keys; k++) {
     const key = `duplicate-${randomUUID()}`;
     const replies = await Promise.all(
-      Array.from({ length: copies }, (_, i) => services[i % services.length]!.api.debit(wallet.id, '1.00', { reference: key }, key)),
+      Array.from({ length: copies }, (_, i) =>
+        services[i % services.length]!.api.debit(wallet.id, '1.00', { reference: key }, key),
+      ),
     );
     const [{ n }] = await database.query('SELECT count(*)::int AS n FROM transactions WHERE reference = $1', [key]);
     if (n !== 1) findings.push(`key ${k} executed ${n} times`);
@@ -18,7 +20,9 @@ export async function duplicates(services: Service[], { keys = 20, copies = 100 
     if (bodies.size !== 1) findings.push(`key ${k} had ${bodies.size} different successes`);
     const firsts = replies.filter(({ status, headers }) => status === 201 && !headers.has('idempotency-replayed'));
     if (firsts.length !== 1) findings.push(`key ${k} had ${firsts.length} answers that are no replay`);
-    const others = replies.filter(({ status }) => ![201, 409].includes(status)).map(({ status, text }) => `${status} ${text}`);
+    const others = replies
+      .filter(({ status }) => ![201, 409].includes(status))
+      .map(({ status, text }) => `${status} ${text}`);
     if (others.length > 0) findings.push(`key ${k} was answered ${others[0]}`);
   }
   return findings;

@@ -10,7 +10,7 @@ export interface Reply<Body = Record<string, never>> {
   body: Body;
   text: string;
 }
-export type Problem = { code: string; detail: string; status: number; errors?: Array<{ field: string; message: string }> };
+export type Problem = { code: string; detail: string; errors?: Array<{ field: string; message: string }> };
 type Extra = Record<string, unknown>;
 
 let phoneNumbers = 0;
@@ -21,7 +21,12 @@ export class WalletClient {
   constructor(readonly url: string) {}
 
   /** One request. `key` becomes the Idempotency-Key. Rejects only where no answer came. */
-  call<Body = never>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Reply<Body>> {
+  call<Body = never>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<Reply<Body>> {
     const payload = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body);
     return new Promise((resolve, reject) => {
       const request = httpRequest(
@@ -30,7 +35,9 @@ export class WalletClient {
           method,
           agent: this.agent,
           headers: {
-            ...(payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
+            ...(payload === undefined
+              ? {}
+              : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
             ...headers,
           },
         },
@@ -41,8 +48,15 @@ export class WalletClient {
           response.on('end', () => {
             const text = Buffer.concat(chunks).toString();
             const isJson = /json/.test(response.headers['content-type'] ?? '');
-            const all = new Headers(Object.entries(response.headers).map(([k, v]) => [k, String(v)]));
-            resolve({ status: response.statusCode!, headers: all, text, body: (isJson ? JSON.parse(text) : {}) as Body });
+            const all = new Headers(
+              Object.entries(response.headers).map(([name, value]): [string, string] => [name, String(value)]),
+            );
+            resolve({
+              status: response.statusCode!,
+              headers: all,
+              text,
+              body: (isJson ? JSON.parse(text) : {}) as Body,
+            });
           });
         },
       );
@@ -87,7 +101,11 @@ export class WalletClient {
   }
 
   transfer(from: string, to: string, amount: string | number, extra: Extra = {}, key?: string) {
-    return this.post<TransactionBody & Problem>('/v1/transfers', { from_wallet_id: from, to_wallet_id: to, amount, ...extra }, key);
+    return this.post<TransactionBody & Problem>(
+      '/v1/transfers',
+      { from_wallet_id: from, to_wallet_id: to, amount, ...extra },
+      key,
+    );
   }
 }
 

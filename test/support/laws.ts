@@ -34,7 +34,13 @@ export async function brokenLaws(query: (sql: string) => Promise<Array<{ id: str
   const broken: string[] = [];
   for (const [law, sql] of Object.entries(LAWS)) {
     const rows = await query(sql);
-    if (rows.length > 0) broken.push(`${law}: ${rows.map(({ id }) => id).slice(0, 5).join(', ')}`);
+    if (rows.length > 0)
+      broken.push(
+        `${law}: ${rows
+          .map(({ id }) => id)
+          .slice(0, 5)
+          .join(', ')}`,
+      );
   }
   return broken;
 }

@@ -46,7 +46,10 @@ export class TestDatabase {
     const idle = await this.query(
       `SELECT query FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'`,
     );
-    return [...(await brokenLaws((sql) => this.query(sql))), ...idle.map(({ query }) => `left in a transaction: ${query}`)];
+    return [
+      ...(await brokenLaws((sql) => this.query(sql))),
+      ...idle.map(({ query }) => `left in a transaction: ${query}`),
+    ];
   }
 
   async drop(): Promise<void> {
