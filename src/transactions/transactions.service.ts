@@ -1,4 +1,8 @@
-/** Turns requests for money into postings, hands them to the engine, and puts outcomes into answers. */
+/**
+ * Turns requests for money into postings, hands them to the engine, and puts outcomes into answers. With currency and
+ * external wallet in memory, credit and debit wait equally long before they queue: calls made in one turn of the event
+ * loop are queued in their order, which `asper import` relies on.
+ */
 import { Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
 import type { Caller } from '../caller.js';

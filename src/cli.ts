@@ -1,0 +1,59 @@
+#!/usr/bin/env node
+/** `asper`: what is done to a wallet service from the command line. Each command lives with what it works on. */
+import 'reflect-metadata';
+import { Command, CommanderError } from 'commander';
+import { readFileSync } from 'node:fs';
+import { ConfigError } from './config.js';
+import { importCommand } from './import/import.command.js';
+import { declareImport, UsageError, type RawImportOptions } from './import/import.options.js';
+import { commandConfig, withDatabase } from './import/open-service.js';
+import { packageFile } from './package-root.js';
+
+const EXIT_USAGE = 2;
+const EXIT_FAILED = 1;
+
+const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string };
+const program = new Command('asper')
+  .description(
+    'Asper Wallet from the command line. It works on the database of DATABASE_URL, else on the embedded one.',
+  )
+  .version(version)
+  .showHelpAfterError('Add --help to see how it is used.')
+  .exitOverride();
+
+declareImport(program).action(async (file: string, options: RawImportOptions) => {
+  process.exitCode = await importCommand(file, options);
+});
+
+program
+  .command('migrate')
+  .description('bring the database schema up to date; the service does this by itself when it starts')
+  .action(async () => {
+    const ran = await withDatabase(commandConfig(), console.error, (_, migrations) => Promise.resolve(migrations));
+    console.log(ran.length === 0 ? 'The schema is up to date.' : `Ran ${ran.join(', ')}. The schema is up to date.`);
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = failed(error);
+}
+// Whatever still holds the event loop (an idle connection, a timer) has nothing left to do.
+process.exit();
+
+/** Says what went wrong, with a stack only where somebody should report it. @returns the exit code. */
+function failed(error: unknown): number {
+  // Commander has printed it; asking for help or the version is no mistake.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+  const { code, name, message } = error as NodeJS.ErrnoException;
+  if (error instanceof UsageError || error instanceof ConfigError) {
+    console.error(message);
+    return EXIT_USAGE;
+  }
+  if (name === 'EmbeddedDatabaseError') console.error(message);
+  else if (code === 'ECONNREFUSED' || code === 'ENOTFOUND' || /^(28|3D|08)/.test(code ?? '')) {
+    console.error(`The database of DATABASE_URL cannot be used: ${message || code}`);
+    return EXIT_USAGE;
+  } else console.error((error as Error).stack ?? error);
+  return EXIT_FAILED;
+}

@@ -1,0 +1,55 @@
+/** What a command works on: the database of the service, and the service itself without its HTTP server. */
+import type { INestApplicationContext } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { AppModule } from '../app.module.js';
+import { logger } from '../app.setup.js';
+import { readConfig, type Config } from '../config.js';
+import { openEmbedded } from '../database/embedded.js';
+import { migrate } from '../database/migrate.js';
+
+/**
+ * The configuration of a command. It opens no port, so who may call over HTTP is no question here: whoever can start
+ * it with these variables holds the database's password already.
+ * @throws {ConfigError}
+ */
+export function commandConfig(): Config {
+  return readConfig({ ...process.env, AUTH: 'open', HOST: '127.0.0.1', NODE_ENV: undefined });
+}
+
+/**
+ * Runs `work` on the database of DATABASE_URL, or on the embedded one: a running one is joined, otherwise it is
+ * started for as long as `work` takes. The schema is up to date.
+ */
+export async function withDatabase<T>(
+  config: Config,
+  log: (line: string) => void,
+  work: (config: Config, migrations: string[]) => Promise<T>,
+): Promise<T> {
+  const embedded = config.databaseUrl
+    ? undefined
+    : await openEmbedded({ dataDir: config.dataDir, role: 'command', log });
+  try {
+    const onDatabase = { ...config, databaseUrl: embedded?.url ?? config.databaseUrl };
+    return await work(onDatabase, await migrate(onDatabase));
+  } finally {
+    await embedded?.stop();
+  }
+}
+
+/** Runs `work` with the services of the application, wired as in `npm start` and listening nowhere. */
+export async function withService<T>(
+  config: Config,
+  work: (service: INestApplicationContext) => Promise<T>,
+): Promise<T> {
+  // The command's own output is what a person reads; what went wrong reaches them as its outcome.
+  const quiet = config.logLevel === 'debug' ? config : { ...config, logLevel: 'error' as const };
+  const service = await NestFactory.createApplicationContext(AppModule.with(config), {
+    logger: logger(quiet),
+    abortOnError: false,
+  });
+  try {
+    return await work(service);
+  } finally {
+    await service.close();
+  }
+}
