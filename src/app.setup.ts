@@ -40,7 +40,7 @@ export async function createApp(config: Config): Promise<NestFastifyApplication>
     jsonDocumentUrl: 'docs-json',
     yamlDocumentUrl: 'docs-yaml',
     customSiteTitle: 'Asper Wallet',
-    swaggerOptions: { displayRequestDuration: true, tryItOutEnabled: true, tagsSorter: undefined },
+    swaggerOptions: { displayRequestDuration: true, tryItOutEnabled: true },
   });
   return app;
 }

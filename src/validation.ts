@@ -48,7 +48,9 @@ export function IsCurrency() {
 /** An id: a UUID in its usual form. Which version does not matter; unknown ids are 404. */
 export function IsId() {
   return rule('isId', (value) =>
-    typeof value === 'string' && UUID.test(value) ? undefined : 'must be a UUID such as "0197a5f0-…"',
+    typeof value === 'string' && UUID.test(value)
+      ? undefined
+      : 'must be a UUID in lower case, such as "0199a3c2-9b1e-7f3a-8c55-0d6b2f4e7a90"',
   );
 }
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;

@@ -56,6 +56,10 @@ async function findings(
 
 const runBank = async (services: Service[]) => (await bank(services, { wallets: 8, transfersEach: 20 })).findings;
 const NO_LOCK: [string, string, string] = [STORE, `query.setLock('pessimistic_write');`, ';'];
+const OUTSIDE = `(async () => {
+  const other = this.dataSource.createQueryRunner();
+  try { return await this.store.findOutcomes(other, postings, isRetry); } finally { await other.release(); }
+})()`;
 const NO_VERSION_GUARD: [string, string, string] = [STORE, 'AND w.version = m.version_read', ''];
 
 describe('the scenarios', () => {
@@ -93,11 +97,7 @@ describe('the scenarios', () => {
 
   it('find a key that is looked up and recorded outside the transaction', async () => {
     const entry = mutant('key-outside', [
-      [
-        ENGINE,
-        'this.store.findOutcomes(runner, postings, isRetry)',
-        'this.store.findOutcomes(this.dataSource, postings, isRetry)',
-      ],
+      [ENGINE, 'this.store.findOutcomes(runner, postings, isRetry)', OUTSIDE],
       [ENGINE, 'throw new WriteConflict(`${rows.length - inserted} keys were used meanwhile`)', 'void 0'],
     ]);
     const found = await findings(entry, (services) => duplicates(services, { keys: 10 }));

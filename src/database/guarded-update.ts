@@ -18,10 +18,6 @@ export async function guardedUpdate<Entity extends ObjectLiteral & { id: string;
     throw new Problem('precondition_failed', `It is at version ${row.version}, not ${ifMatch}.`);
   }
   if (Object.keys(changes).length === 0) return;
-  const { affected } = await runner.manager.update(
-    target,
-    { id: row.id, version: row.version },
-    changes,
-  );
+  const { affected } = await runner.manager.update(target, { id: row.id, version: row.version }, changes);
   if (affected !== 1) throw new Problem('precondition_failed', 'It changed at this very moment.');
 }

@@ -1,6 +1,7 @@
 /** The SQL of idempotency keys. A row is written once, with the outcome, and never changed. */
 import { Injectable } from '@nestjs/common';
 import type { QueryRunner } from 'typeorm';
+import { runPrepared, type Prepared } from '../database/prepared.js';
 import type { RawRow } from '../database/raw-row.js';
 
 /** What an earlier request (or an earlier attempt at this one) left under a key or a transaction id. */
@@ -32,20 +33,16 @@ export class IdempotencyStore {
    */
   async insert(runner: QueryRunner, rows: KeyRow[], now: Date): Promise<number> {
     const sorted = rows.toSorted((a, b) => compare(a.scope, b.scope) || compare(a.key, b.key));
-    const { affected } = await runner.query(
-      INSERT_KEYS,
-      [
-        sorted.map((row) => row.scope),
-        sorted.map((row) => row.key),
-        sorted.map((row) => row.fingerprint),
-        sorted.map((row) => row.statusCode),
-        sorted.map((row) => row.transactionId ?? null),
-        sorted.map((row) => (row.body ? JSON.stringify(row.body) : null)),
-        now,
-      ],
-      true,
-    );
-    return affected ?? 0;
+    const { rowCount } = await runPrepared(runner, INSERT_KEYS, [
+      sorted.map((row) => row.scope),
+      sorted.map((row) => row.key),
+      sorted.map((row) => row.fingerprint),
+      sorted.map((row) => row.statusCode),
+      sorted.map((row) => row.transactionId ?? null),
+      sorted.map((row) => (row.body ? JSON.stringify(row.body) : null)),
+      now,
+    ]);
+    return rowCount ?? 0;
   }
 }
 
@@ -60,11 +57,14 @@ const FIND_KEY = `
   SELECT clock_timestamp() AS now, k.* FROM (SELECT) one
     LEFT JOIN idempotency_keys k ON k.scope = $1 AND k.key = $2`;
 
-const INSERT_KEYS = `
+const INSERT_KEYS: Prepared = {
+  name: 'insert_keys',
+  text: `
   INSERT INTO idempotency_keys (scope, key, fingerprint, status_code, transaction_id, outcome, created_at)
   SELECT *, $7::timestamptz
     FROM unnest($1::text[], $2::text[], $3::bytea[], $4::smallint[], $5::uuid[], $6::json[])
-  ON CONFLICT DO NOTHING`;
+  ON CONFLICT DO NOTHING`,
+};
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;

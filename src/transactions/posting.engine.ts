@@ -69,27 +69,31 @@ export class PostingEngine implements BeforeApplicationShutdown {
     this.running = undefined;
   }
 
-  /** Commits a group, in as many transactions as conflicts and lost connections ask for. Never rejects. */
-  private async commitGroup(group: Waiting[], deadline: number): Promise<void> {
+  /**
+   * Commits a group, in as many transactions as conflicts and lost connections ask for. Never rejects.
+   * @param commitUnknown whether an earlier transaction with these postings ended in an unanswered COMMIT.
+   */
+  private async commitGroup(group: Waiting[], deadline: number, commitUnknown?: boolean): Promise<void> {
     const postings = group.map(({ posting }) => posting);
-    let commitUnknown = false;
+    let isRetry = commitUnknown !== undefined;
     for (let attempt = 1; ; attempt++) {
       try {
-        const outcomes = await inTransaction(this.dataSource, (runner) => this.postAll(runner, postings, attempt > 1));
+        const outcomes = await inTransaction(this.dataSource, (runner) => this.postAll(runner, postings, isRetry));
         group.forEach(({ resolve }, i) => resolve(outcomes[i]!));
         return;
       } catch (error) {
+        isRetry = true;
         commitUnknown ||= error instanceof CommitUnknownError;
         if (isRetryable(error) && attempt < this.config.groupAttemptsMax && Date.now() < deadline) {
           await delay(backoffMs(attempt, error));
           continue;
         }
-        if (!isRetryable(error) && !isDatabaseFault(error) && group.length > 1) {
+        if (group.length > 1 && !(error instanceof CommitUnknownError) && !isDatabaseFault(error)) {
           // One posting in here breaks a law or hits a bug of ours. Halving finds it in log2(n) transactions, and
           // its neighbours go through.
           const middle = group.length >> 1;
-          await this.commitGroup(group.slice(0, middle), deadline);
-          await this.commitGroup(group.slice(middle), deadline);
+          await this.commitGroup(group.slice(0, middle), deadline, commitUnknown ?? false);
+          await this.commitGroup(group.slice(middle), deadline, commitUnknown ?? false);
           return;
         }
         this.logger.error(`a group of ${group.length} postings failed at attempt ${attempt}: ${describe(error)}`);
@@ -168,7 +172,10 @@ function keyRow({ scope, key, fingerprint, transactionId }: Posting, outcome: Ou
   return { ...row, statusCode: ERRORS[code].status, body: { code, detail } };
 }
 
-/** Another attempt can help: somebody else moved first, or the connection went away. */
+/**
+ * Another attempt can help: somebody else moved first, or the connection went away. A unique violation (23505) is the
+ * transaction of an earlier attempt, whose COMMIT was lost and came through late; the next attempt finds it.
+ */
 function isRetryable(error: unknown): boolean {
   if (error instanceof WriteConflict || error instanceof CommitUnknownError) return true;
   const state = sqlState(error);
@@ -186,7 +193,7 @@ function asProblem(error: unknown, commitUnknown: boolean): Problem {
   if (commitUnknown) {
     return new Problem('outcome_unknown', 'The connection was lost during the commit.', { retryAfterSeconds: 1 });
   }
-  if (isRetryable(error) || isDatabaseFault(error)) {
+  if (error instanceof WriteConflict || isDatabaseFault(error) || /^40/.test(sqlState(error) ?? '')) {
     return new Problem('database_unavailable', 'The database did not take the posting in time.', {
       retryAfterSeconds: 1,
     });

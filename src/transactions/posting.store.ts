@@ -5,7 +5,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type QueryRunner } from 'typeorm';
 import { CONFIG, type Config } from '../config.js';
-import type { RawRow } from '../database/raw-row.js';
+import { runPrepared, type Prepared } from '../database/prepared.js';
 import { WriteConflict } from '../database/transaction.js';
 import { foundOutcome, type FoundOutcome } from '../idempotency/idempotency.store.js';
 import { Wallet } from '../wallets/wallet.entity.js';
@@ -13,10 +13,10 @@ import type { PostedTransaction, Posting, WalletState } from './posting.rules.js
 
 @Injectable()
 export class PostingStore {
-  private readonly readWalletsSql: string;
+  private readonly readWalletsById: Prepared;
 
   constructor(dataSource: DataSource, @Inject(CONFIG) config: Config) {
-    this.readWalletsSql = walletsByIdSql(dataSource, config.locking);
+    this.readWalletsById = { name: 'read_wallets', text: walletsByIdSql(dataSource, config.locking) };
   }
 
   /**
@@ -25,7 +25,7 @@ export class PostingStore {
    * in (scope, key) order as they are inserted. One global order, so no two transactions wait in a circle.
    */
   async readWallets(runner: QueryRunner, ids: string[]): Promise<Map<string, WalletState & { updatedAt: Date }>> {
-    const rows: RawRow[] = await runner.query(this.readWalletsSql, [ids]);
+    const { rows } = await runPrepared(runner, this.readWalletsById, [ids]);
     return new Map(
       rows.map((row) => [
         row.id,
@@ -54,7 +54,7 @@ export class PostingStore {
   async findOutcomes(runner: QueryRunner, postings: readonly Posting[], isRetry: boolean) {
     const keyed = postings.filter((posting) => posting.key !== undefined);
     const keyless = isRetry ? postings.filter((posting) => posting.key === undefined) : [];
-    const rows: RawRow[] = await runner.query(FIND_OUTCOMES, [
+    const { rows } = await runPrepared(runner, FIND_OUTCOMES, [
       keyed.map((posting) => posting.transactionId),
       keyed.map((posting) => posting.scope),
       keyed.map((posting) => posting.key),
@@ -67,25 +67,21 @@ export class PostingStore {
 
   /** Moves the wallets to their new state. @throws {WriteConflict} where one is not at the version read. */
   async updateWallets(runner: QueryRunner, wallets: WalletState[], now: Date): Promise<void> {
-    const { affected } = await runner.query(
-      UPDATE_WALLETS,
-      [
-        wallets.map((w) => w.id),
-        wallets.map((w) => w.balanceMinor),
-        wallets.map((w) => w.minimumBalanceMinor),
-        wallets.map((w) => w.entryCount),
-        wallets.map((w) => w.version),
-        wallets.map((w) => w.versionRead),
-        now,
-      ],
-      true,
-    );
-    if (affected !== wallets.length)
-      throw new WriteConflict(`${wallets.length - (affected ?? 0)} wallets moved meanwhile`);
+    const { rowCount } = await runPrepared(runner, UPDATE_WALLETS, [
+      wallets.map((w) => w.id),
+      wallets.map((w) => w.balanceMinor),
+      wallets.map((w) => w.minimumBalanceMinor),
+      wallets.map((w) => w.entryCount),
+      wallets.map((w) => w.version),
+      wallets.map((w) => w.versionRead),
+      now,
+    ]);
+    if (rowCount !== wallets.length)
+      throw new WriteConflict(`${wallets.length - (rowCount ?? 0)} wallets moved meanwhile`);
   }
 
   async insertTransactions(runner: QueryRunner, transactions: PostedTransaction[]): Promise<void> {
-    await runner.query(INSERT_TRANSACTIONS, [
+    await runPrepared(runner, INSERT_TRANSACTIONS, [
       transactions.map((t) => t.id),
       transactions.map((t) => t.type),
       transactions.map((t) => t.currency),
@@ -103,7 +99,7 @@ export class PostingStore {
   /** All entries of the group in one statement: the trigger behind it checks zero sum and sequence once. */
   async insertEntries(runner: QueryRunner, transactions: PostedTransaction[]): Promise<void> {
     const entries = transactions.flatMap((t) => t.entries);
-    await runner.query(INSERT_ENTRIES, [
+    await runPrepared(runner, INSERT_ENTRIES, [
       entries.map((e) => e.walletId),
       entries.map((e) => e.seq),
       transactions.flatMap((t) => t.entries.map(() => t.id)),
@@ -140,30 +136,42 @@ function walletsByIdSql(dataSource: DataSource, locking: Config['locking']): str
 }
 
 /** A row with the time is always there; the joined columns are null where nothing was found. */
-const FIND_OUTCOMES = `
+const FIND_OUTCOMES: Prepared = {
+  name: 'find_outcomes',
+  text: `
   SELECT clock.now, found.* FROM (SELECT clock_timestamp() AS now) clock LEFT JOIN (
     SELECT asked.id AS asked_by, k.fingerprint, k.status_code, k.transaction_id, k.outcome, k.created_at
       FROM unnest($1::uuid[], $2::text[], $3::text[]) AS asked (id, scope, key)
       JOIN idempotency_keys k ON k.scope = asked.scope AND k.key = asked.key
     UNION ALL
     SELECT t.id, NULL, NULL, t.id, NULL, t.created_at FROM transactions t WHERE t.id = ANY($4::uuid[])
-  ) found ON true`;
+  ) found ON true`,
+};
 
-const UPDATE_WALLETS = `
+const UPDATE_WALLETS: Prepared = {
+  name: 'update_wallets',
+  text: `
   UPDATE wallets w
      SET balance = m.balance, minimum_balance = m.minimum_balance, entry_count = m.entry_count,
          version = m.version, updated_at = $7
     FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::int[], $6::int[])
       AS m (id, balance, minimum_balance, entry_count, version, version_read)
-   WHERE w.id = m.id AND w.version = m.version_read`;
+   WHERE w.id = m.id AND w.version = m.version_read`,
+};
 
-const INSERT_TRANSACTIONS = `
+const INSERT_TRANSACTIONS: Prepared = {
+  name: 'insert_transactions',
+  text: `
   INSERT INTO transactions (id, type, currency, amount, description, reference, metadata, actor, reverses_id,
                             effective_at, created_at)
   SELECT *, $11::timestamptz
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::jsonb[], $8::text[],
-                $9::uuid[], $10::timestamptz[])`;
+                $9::uuid[], $10::timestamptz[])`,
+};
 
-const INSERT_ENTRIES = `
+const INSERT_ENTRIES: Prepared = {
+  name: 'insert_entries',
+  text: `
   INSERT INTO entries (wallet_id, seq, transaction_id, amount, balance_after, created_at)
-  SELECT *, $6::timestamptz FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[], $5::bigint[])`;
+  SELECT *, $6::timestamptz FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[], $5::bigint[])`,
+};
