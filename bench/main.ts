@@ -11,14 +11,21 @@ import { openServer } from './server.js';
 
 const options = readOptions(process.argv.slice(2));
 const cleanUp = new CleanUp();
+let isInterrupted = false;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void cleanUp.run().then(() => process.exit(130)));
+  // Not once(): npm passes on the signal that the terminal has sent already, and the second one must not kill us.
+  process.on(signal, () => {
+    if (isInterrupted) return;
+    isInterrupted = true;
+    void cleanUp.run().then(() => process.exit(130));
+  });
 }
 try {
   process.exitCode = await run(options);
 } catch (error) {
-  console.error(error);
-  process.exitCode = 1;
+  // After Ctrl-C every phase fails for want of what was just stopped.
+  if (!isInterrupted) console.error(error);
+  process.exitCode = isInterrupted ? 130 : 1;
 } finally {
   await cleanUp.run();
 }

@@ -39,8 +39,8 @@ export async function openServer(cleanUp: CleanUp, profiled: boolean): Promise<B
     version: rows[0]!.server_version.split(' ')[0]!,
     createDatabase: async (name) => {
       const database = `asper_bench_${name}_${randomBytes(4).toString('hex')}`;
-      await admin.query(`CREATE DATABASE ${database}`);
       cleanUp.add(() => admin.query(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`));
+      await admin.query(`CREATE DATABASE ${database}`);
       const target = new URL(url);
       target.pathname = `/${database}`;
       return target.href;
@@ -63,7 +63,13 @@ async function openOwn(cleanUp: CleanUp, settings: Record<string, string>): Prom
   await mkdir(folder, { mode: 0o755 });
   cleanUp.add(() => rm(folder, { recursive: true, force: true }));
   const log = () => undefined;
-  const embedded = await openEmbedded({ dataDir: path.join(folder, 'data'), role: 'service', settings, log });
-  cleanUp.add(() => embedded.stop());
-  return embedded.url;
+  const opening = openEmbedded({ dataDir: path.join(folder, 'data'), role: 'service', settings, log });
+  // Registered while it starts: a Ctrl-C in this second must not leave a server behind.
+  cleanUp.add(() =>
+    opening.then(
+      (embedded) => embedded.stop(),
+      () => undefined,
+    ),
+  );
+  return (await opening).url;
 }

@@ -45,9 +45,9 @@ describe('the start', () => {
       said: expect.stringContaining('The database of DATABASE_URL cannot be used'),
     });
     wrong.port = new URL(database.url).port;
-    wrong.password = 'wrong';
+    wrong.pathname = '/nowhere';
     const { said } = await failedStart({ DATABASE_URL: wrong.href });
-    expect(said).toContain('password authentication failed');
+    expect(said).toContain('database "nowhere" does not exist');
     expect(said).not.toMatch(/\bat .+:\d+:\d+/);
   });
 
