@@ -1,4 +1,13 @@
-import { Column, CreateDateColumn, Entity, PrimaryColumn, UpdateDateColumn, VersionColumn } from 'typeorm';
+import {
+  Check,
+  Column,
+  CreateDateColumn,
+  Entity,
+  PrimaryColumn,
+  Unique,
+  UpdateDateColumn,
+  VersionColumn,
+} from 'typeorm';
 
 export const USER_STATUSES = ['active', 'suspended'] as const;
 export type UserStatus = (typeof USER_STATUSES)[number];
@@ -6,7 +15,11 @@ export type UserStatus = (typeof USER_STATUSES)[number];
 export type Metadata = Record<string, string | number | boolean>;
 
 /** A person or business that owns wallets, known by phone number. */
+// Names and shapes as in migrations/, so that `migration:generate` finds nothing to change.
 @Entity('users')
+@Unique('users_phone_number_key', ['phoneNumber'])
+@Check('users_status_known', `status IN ('active', 'suspended')`)
+@Check('users_phone_number_e164', `phone_number ~ '^\\+[1-9][0-9]{1,14}$'`)
 export class User {
   @PrimaryColumn('uuid')
   id: string;
@@ -22,7 +35,7 @@ export class User {
   metadata: Metadata | null;
 
   /** Counts the changes; it is the ETag. `save()` does not guard it: updates name it in their WHERE. */
-  @VersionColumn()
+  @VersionColumn({ default: 1 })
   version: number;
 
   @CreateDateColumn({ name: 'created_at', type: 'timestamptz' })

@@ -1,6 +1,16 @@
-import { Column, CreateDateColumn, Entity, PrimaryColumn, UpdateDateColumn, VersionColumn } from 'typeorm';
+import {
+  Check,
+  Column,
+  CreateDateColumn,
+  Entity,
+  ForeignKey,
+  Index,
+  PrimaryColumn,
+  UpdateDateColumn,
+  VersionColumn,
+} from 'typeorm';
 import { minorUnits } from '../money.js';
-import type { Metadata } from '../users/user.entity.js';
+import { User, type Metadata } from '../users/user.entity.js';
 
 export const WALLET_STATUSES = ['active', 'frozen', 'closed'] as const;
 export type WalletStatus = (typeof WALLET_STATUSES)[number];
@@ -8,12 +18,21 @@ export type WalletStatus = (typeof WALLET_STATUSES)[number];
 export type WalletKind = 'customer' | 'external';
 
 /** Money of one currency with one owner. Only `transactions/` writes its balance. */
+// Names and shapes as in migrations/, so that `migration:generate` finds nothing to change.
 @Entity('wallets')
+@Index('wallets_user_id_idx', { synchronize: false })
+@Check('wallets_kind_known', `kind IN ('customer', 'external')`)
+@Check('wallets_currency_shape', `currency ~ '^[A-Z]{3}$'`)
+@Check('wallets_status_known', `status IN ('active', 'frozen', 'closed')`)
+@Check('wallets_held_not_negative', `held >= 0`)
+@Check('wallets_floor_holds', `kind = 'external' OR entry_count = 0 OR balance - held >= minimum_balance`)
+@Check('wallets_empty_without_entries', `entry_count > 0 OR balance = 0`)
 export class Wallet {
   @PrimaryColumn('uuid')
   id: string;
 
   /** Null for wallets of the house and of the system. */
+  @ForeignKey(() => User, { name: 'wallets_user_fkey' })
   @Column('uuid', { name: 'user_id', nullable: true })
   userId: string | null;
 
@@ -30,11 +49,11 @@ export class Wallet {
   status: WalletStatus;
 
   /** Minor units: the sum of the wallet's entries, and the `balance_after` of the last one. */
-  @Column('bigint', { transformer: minorUnits })
+  @Column('bigint', { transformer: minorUnits, default: 0 })
   balance: bigint;
 
   /** Minor units reserved by holds. */
-  @Column('bigint', { transformer: minorUnits })
+  @Column('bigint', { transformer: minorUnits, default: 0 })
   held: bigint;
 
   /** Minor units: `balance - held` stays at or above it after every posting. Negative is a credit line. */
@@ -42,14 +61,14 @@ export class Wallet {
   minimumBalance: bigint;
 
   /** Number of entries, which is also the `seq` of the last one. */
-  @Column('bigint', { name: 'entry_count', transformer: { to: (n: number) => n, from: Number } })
+  @Column('bigint', { name: 'entry_count', default: 0, transformer: { to: (n: number) => n, from: Number } })
   entryCount: number;
 
   @Column('jsonb', { nullable: true })
   metadata: Metadata | null;
 
   /** Counts postings and changes; it is the ETag, and the guard of every update. */
-  @VersionColumn()
+  @VersionColumn({ default: 1 })
   version: number;
 
   @CreateDateColumn({ name: 'created_at', type: 'timestamptz' })
