@@ -122,6 +122,7 @@ const LAWS = `
   CREATE TRIGGER wallets_never_deleted BEFORE DELETE OR TRUNCATE ON wallets
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+  -- LATERAL with OFFSET 0: one index probe a row, whatever the size of the tables was when the plan was made.
   -- Laws 1 and 2, when entries arrive: each follows from the one before it, and none is past its wallet's count (the
   -- wallets are updated first). Together with the trigger on wallets below, the last one is where the wallet stands.
   CREATE FUNCTION entries_hold_the_laws() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -129,7 +130,8 @@ const LAWS = `
     broken uuid;
   BEGIN
     SELECT e.transaction_id INTO broken
-      FROM new_entries e LEFT JOIN wallets w ON w.id = e.wallet_id
+      FROM new_entries e
+      LEFT JOIN LATERAL (SELECT currency FROM wallets WHERE id = e.wallet_id OFFSET 0) w ON true
       GROUP BY e.transaction_id, w.currency HAVING sum(e.amount) <> 0 OR w.currency IS NULL LIMIT 1;
     IF FOUND THEN
       RAISE EXCEPTION 'the entries of transaction % do not add up to zero in wallets that exist', broken
@@ -137,8 +139,10 @@ const LAWS = `
     END IF;
     SELECT e.wallet_id INTO broken
       FROM new_entries e
-      JOIN wallets w ON w.id = e.wallet_id
-      LEFT JOIN entries before ON before.wallet_id = e.wallet_id AND before.seq = e.seq - 1
+      CROSS JOIN LATERAL (SELECT entry_count FROM wallets WHERE id = e.wallet_id OFFSET 0) w
+      LEFT JOIN LATERAL (
+        SELECT seq, balance_after FROM entries WHERE wallet_id = e.wallet_id AND seq = e.seq - 1 OFFSET 0
+      ) before ON true
       WHERE e.seq > w.entry_count OR coalesce(before.balance_after, 0) + e.amount <> e.balance_after
          OR (before.seq IS NULL AND e.seq <> 1)
       LIMIT 1;

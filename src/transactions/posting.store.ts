@@ -135,14 +135,20 @@ function walletsByIdSql(dataSource: DataSource, locking: Config['locking']): str
   return query.getQueryAndParameters()[0];
 }
 
-/** A row with the time is always there; the joined columns are null where nothing was found. */
+/**
+ * A row with the time is always there; the joined columns are null where nothing was found. LATERAL with OFFSET 0 makes
+ * it one index probe a key: a plain join, planned while the table was small, went on scanning the whole table (one
+ * lonely debit cost PostgreSQL 2.5 ms instead of 0.9).
+ */
 const FIND_OUTCOMES: Prepared = {
   name: 'find_outcomes',
   text: `
   SELECT clock.now, found.* FROM (SELECT clock_timestamp() AS now) clock LEFT JOIN (
     SELECT asked.id AS asked_by, k.fingerprint, k.status_code, k.transaction_id, k.outcome, k.created_at
       FROM unnest($1::uuid[], $2::text[], $3::text[]) AS asked (id, scope, key)
-      JOIN idempotency_keys k ON k.scope = asked.scope AND k.key = asked.key
+      CROSS JOIN LATERAL (
+        SELECT * FROM idempotency_keys WHERE scope = asked.scope AND key = asked.key OFFSET 0
+      ) k
     UNION ALL
     SELECT t.id, NULL, NULL, t.id, NULL, t.created_at FROM transactions t WHERE t.id = ANY($4::uuid[])
   ) found ON true`,
