@@ -5,7 +5,7 @@
 import 'reflect-metadata';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import { CreateLedger1763800000000 } from './migrations/1763800000000-create-ledger.js';
-import { readConfig, type Config } from './src/config.js';
+import { commandConfig, type Config } from './src/config.js';
 import { IdempotencyKey } from './src/idempotency/idempotency-key.entity.js';
 import { Entry, Transaction } from './src/transactions/transaction.entity.js';
 import { User } from './src/users/user.entity.js';
@@ -40,7 +40,7 @@ export function databaseOptions(config: Config): DataSourceOptions {
 
 /** For `typeorm -d dist/ormconfig.js`: the database of `DATABASE_URL`, else the embedded one. */
 async function commandLineDataSource(): Promise<DataSource> {
-  const config = readConfig(process.env);
+  const config = commandConfig();
   if (config.databaseUrl) return new DataSource(databaseOptions(config));
   const { openEmbedded } = await import('./src/database/embedded.js');
   const embedded = await openEmbedded({ dataDir: config.dataDir, role: 'command', log: console.error });

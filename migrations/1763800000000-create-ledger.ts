@@ -122,9 +122,9 @@ const LAWS = `
   CREATE TRIGGER wallets_never_deleted BEFORE DELETE OR TRUNCATE ON wallets
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-  -- LATERAL with OFFSET 0: one index probe a row, whatever the size of the tables was when the plan was made.
   -- Laws 1 and 2, when entries arrive: each follows from the one before it, and none is past its wallet's count (the
   -- wallets are updated first). Together with the trigger on wallets below, the last one is where the wallet stands.
+  -- LATERAL with OFFSET 0: one index probe a row, whatever the size of the tables was when the plan was made.
   CREATE FUNCTION entries_hold_the_laws() RETURNS trigger LANGUAGE plpgsql AS $$
   DECLARE
     broken uuid;

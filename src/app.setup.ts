@@ -50,7 +50,7 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
   const about = new DocumentBuilder()
     .setTitle('Asper Wallet')
     .setDescription(
-      'Wallets with double entry, holds and a history that adds up. Amounts are decimal strings in the major unit; ' +
+      'Wallets with double entry and a history that adds up. Amounts are decimal strings in the major unit; ' +
         'errors are RFC 9457 problems; every POST takes an `Idempotency-Key`.',
     )
     .setVersion('1')
@@ -71,7 +71,7 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
   });
 }
 
-/** The logger of a configuration's level. What Nest says of its own start-up (50 lines) is for `debug`. */
+/** What Nest says of its own start-up (50 lines) is for `debug`. */
 class AppLogger extends ConsoleLogger {
   override log(message: unknown, ...rest: unknown[]): void {
     const quiet = /^(NestFactory|InstanceLoader|RoutesResolver|RouterExplorer|NestApplication)$/.test(
@@ -81,6 +81,7 @@ class AppLogger extends ConsoleLogger {
   }
 }
 
+/** The logger of a configuration's level. */
 export function logger(config: Config): ConsoleLogger {
   const levels = LOG_LEVELS.slice(0, { error: 2, warn: 3, info: 4, debug: 5 }[config.logLevel]);
   return new AppLogger({ logLevels: levels, prefix: 'asper' });

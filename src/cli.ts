@@ -3,10 +3,11 @@
 import 'reflect-metadata';
 import { Command, CommanderError } from 'commander';
 import { readFileSync } from 'node:fs';
-import { ConfigError } from './config.js';
+import { commandConfig, ConfigError } from './config.js';
+import { EmbeddedDatabaseError } from './database/embedded.system.js';
 import { importCommand } from './import/import.command.js';
 import { declareImport, UsageError, type RawImportOptions } from './import/import.options.js';
-import { commandConfig, withDatabase } from './import/open-service.js';
+import { withDatabase } from './import/open-service.js';
 import { packageFile } from './package-root.js';
 
 const EXIT_USAGE = 2;
@@ -45,12 +46,12 @@ process.exit();
 function failed(error: unknown): number {
   // Commander has printed it; asking for help or the version is no mistake.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-  const { code, name, message } = error as NodeJS.ErrnoException;
+  const { code, message } = error as NodeJS.ErrnoException;
   if (error instanceof UsageError || error instanceof ConfigError) {
     console.error(message);
     return EXIT_USAGE;
   }
-  if (name === 'EmbeddedDatabaseError') console.error(message);
+  if (error instanceof EmbeddedDatabaseError) console.error(message);
   else if (code === 'ECONNREFUSED' || code === 'ENOTFOUND' || /^(28|3D|08)/.test(code ?? '')) {
     console.error(`The database of DATABASE_URL cannot be used: ${message || code}`);
     return EXIT_USAGE;

@@ -91,6 +91,15 @@ export function readConfig(variables: Record<string, string | undefined>) {
   return Object.freeze(config);
 }
 
+/**
+ * The configuration of a command (`asper`, migrations). It opens no port, so who may call over HTTP is no question
+ * here: whoever can start it with these variables holds the database's password already.
+ * @throws {ConfigError}
+ */
+export function commandConfig(): Config {
+  return readConfig({ ...process.env, AUTH: 'open', HOST: '127.0.0.1', NODE_ENV: undefined });
+}
+
 function readAccess(env: Environment, production: boolean) {
   const host = env.text('HOST', '127.0.0.1');
   const auth = env.oneOf('AUTH', ['open', 'required'], LOOPBACK.test(host) && !production ? 'open' : 'required');

@@ -19,8 +19,9 @@ export class ProblemFilter implements ExceptionFilter {
 /** Answers an error, also one that Fastify meets before Nest is reached. */
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = problemOf(error);
-  if (problem.status >= 500 && !(error instanceof Problem)) {
-    const stack = error instanceof Error ? error.stack : String(error);
+  if (problem.code === 'internal_error' || (problem.status >= 500 && problem !== error)) {
+    const cause = problem.extra.cause ?? error;
+    const stack = cause instanceof Error ? cause.stack : String(cause);
     logger.error(`${request.method} ${request.routeOptions?.url ?? ''} ${request.id}: ${stack}`);
   }
   const classic = classicErrorBody(request.routeOptions?.url, problem);

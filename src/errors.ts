@@ -226,7 +226,7 @@ export class Problem extends Error {
   constructor(
     readonly code: ErrorCode,
     readonly detail: string,
-    readonly extra: { errors?: FieldError[]; retryAfterSeconds?: number; replayed?: boolean } = {},
+    readonly extra: { errors?: FieldError[]; retryAfterSeconds?: number; replayed?: boolean; cause?: unknown } = {},
   ) {
     super(`${code}: ${detail}`);
     this.status = ERRORS[code].status;

@@ -16,7 +16,7 @@ export const BALANCE_MINOR_MAX = 9_000_000_000_000_000_000n;
 export type AmountInput = string | number;
 
 /** Plain decimal text: no sign, no exponent, no blanks, ASCII digits. 15 digits before, 4 after the point. */
-export const AMOUNT_TEXT = /^(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,4})?$/;
+const AMOUNT_TEXT = /^(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,4})?$/;
 const SIGNED_AMOUNT_TEXT = /^-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,4})?$/;
 
 /** Why a text is not an amount. The message is a sentence for the caller: what is wrong and what to send. */

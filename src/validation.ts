@@ -3,7 +3,7 @@
  * rest of a sentence that begins with the field's name.
  */
 import { ValidationPipe, type ArgumentMetadata } from '@nestjs/common';
-import { IsOptional, ValidateBy, ValidateIf, type ValidationError, type ValidationOptions } from 'class-validator';
+import { ValidateBy, ValidateIf, type ValidationError } from 'class-validator';
 import { CURRENCIES } from './currencies.js';
 import { Problem, type FieldError } from './errors.js';
 import { isAmountShaped } from './money.js';
@@ -81,7 +81,7 @@ function isDay(value: unknown): value is string {
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(value);
 }
 
-export const METADATA_KEYS_MAX = 50;
+const METADATA_KEYS_MAX = 50;
 
 /** Flat notes: up to 50 names of 64 characters, each with a text of 500, a finite number or a boolean. */
 export function IsMetadata() {
@@ -106,7 +106,6 @@ export function IsMetadata() {
 export function MayBeAbsent() {
   return ValidateIf((_, value) => value !== undefined);
 }
-export { IsOptional as MayBeAbsentOrNull };
 
 /** class-transformer passes over fields named like a method of every object, which would let them go unnoticed. */
 class StrictValidationPipe extends ValidationPipe {
@@ -147,15 +146,11 @@ function fieldErrors(error: ValidationError, path = ''): FieldError[] {
 
 /** A decorator from a function that says what is wrong with a value. */
 function rule(name: string, problemOf: (value: unknown) => string | undefined): PropertyDecorator {
-  const options: ValidationOptions = {};
-  return ValidateBy(
-    {
-      name,
-      validator: {
-        validate: (value) => problemOf(value) === undefined,
-        defaultMessage: (args) => problemOf(args?.value) ?? 'is wrong',
-      },
+  return ValidateBy({
+    name,
+    validator: {
+      validate: (value) => problemOf(value) === undefined,
+      defaultMessage: (args) => problemOf(args?.value) ?? 'is wrong',
     },
-    options,
-  );
+  });
 }

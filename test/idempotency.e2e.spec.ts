@@ -103,7 +103,7 @@ describe('idempotency keys', () => {
     });
     expect((await api().get('/v1/idempotency-keys/tell%202')).body).toMatchObject({
       status_code: 422,
-      body: { code: 'insufficient_funds' },
+      body: { code: 'insufficient_funds', status: 422, type: '/errors/insufficient_funds' },
     });
     expect((await api().get<Problem>('/v1/idempotency-keys/never')).body.code).toBe('idempotency_key_not_found');
   });

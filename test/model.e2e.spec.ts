@@ -87,7 +87,10 @@ class Call implements fc.AsyncCommand<Model, Service> {
   private expected(from: ModelWallet, to: ModelWallet): string {
     if (this.kind === 'credit') return decide(from, this.minor);
     const paying = decide(from, -this.minor, this.floorSent());
-    return paying !== '201' || this.kind === 'debit' ? paying : decide(to, this.minor);
+    if (this.kind === 'debit') return paying;
+    const reasons = [paying, decide(to, this.minor)].filter((reason) => reason !== '201');
+    // Where both wallets have a reason, the first of the error table is told.
+    return reasons.includes('minimum_balance_unmet') ? 'minimum_balance_unmet' : (reasons[0] ?? '201');
   }
 
   private apply(from: ModelWallet, to: ModelWallet): void {

@@ -99,6 +99,14 @@ describe('the posting rules', () => {
       'precondition_failed',
     ],
     [
+      'too much, into a closed wallet: the first reason of the table',
+      {},
+      { status: 'closed' },
+      1n,
+      {},
+      'wallet_closed',
+    ],
+    [
       'closed and at another version: the first reason of the table',
       { status: 'closed' },
       {},

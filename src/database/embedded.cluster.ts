@@ -26,6 +26,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Binaries } from './embedded.binaries.js';
 import { type Account, causeOf, EmbeddedDatabaseError, realPathOr, run, walk } from './embedded.system.js';
 
@@ -60,7 +61,7 @@ const SETTINGS: Record<string, string> = {
 /** Not to be overridden: nothing but the loopback address, and no socket file in a shared folder. */
 const FIXED_SETTINGS = { listen_addresses: '127.0.0.1', unix_socket_directories: '' };
 const START_TIMEOUT_SECONDS = 120;
-const STOP_TIMEOUT_SECONDS = 60;
+const STOP_TIMEOUT_MS = 60_000;
 const LOG_BYTES_MAX = 1_000_000;
 const ABANDONED_AFTER_MS = 10 * 60_000;
 /** Higher than any pid Linux gives out, so it names no process. */
@@ -194,11 +195,21 @@ export async function startPostgres(cluster: Cluster, port: number): Promise<str
   return `${lastLines(result.output)}\n${lastLines(logged)}`.trim();
 }
 
+/**
+ * Stops PostgreSQL. Answers undefined, or what went wrong. `pg_ctl stop -w` would wait for whichever server the pid
+ * file names, also for one that another process starts the moment this one is gone: so we wait for this one alone.
+ */
 export async function stopPostgres(cluster: Cluster): Promise<string | undefined> {
-  const args = ['stop', '-s', '-m', 'fast', '-w', '-t', String(STOP_TIMEOUT_SECONDS), '-D', 'cluster'];
   const { account, home } = cluster;
+  const leaving = await readPostmaster(cluster);
+  const args = ['stop', '-s', '-m', 'fast', '-W', '-D', 'cluster'];
   const result = await run(cluster.binaries.pgCtl, args, { cwd: home, account, ownSession: true });
-  return result.code === 0 ? undefined : lastLines(result.output);
+  if (result.code !== 0) return lastLines(result.output);
+  for (const until = Date.now() + STOP_TIMEOUT_MS; Date.now() < until; await delay(50)) {
+    const seen = await readPostmaster(cluster);
+    if (!seen?.isAlive || seen.pid !== leaving?.pid) return undefined;
+  }
+  return `  It was told to, but still runs after ${STOP_TIMEOUT_MS / 1000} seconds.`;
 }
 
 /**

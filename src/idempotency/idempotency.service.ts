@@ -43,7 +43,8 @@ export class IdempotencyService {
     run: (fingerprint: Buffer | undefined) => Promise<Answer<Body>>,
   ): Promise<Answer<Body>> {
     if (caller.idempotencyKey === undefined) return run(undefined);
-    const id = `${caller.scope} ${caller.idempotencyKey}`;
+    // Neither can contain NUL, so two callers never share an id.
+    const id = `${caller.scope}\0${caller.idempotencyKey}`;
     const fingerprint = fingerprintOf(request);
     const other = this.inFlight.get(id);
     if (other) {
@@ -75,12 +76,9 @@ export class IdempotencyService {
           return await inTransaction(this.dataSource, (runner) => this.findOrWork(runner, caller, fingerprint, work));
         } catch (error) {
           if (await this.keepRefusal(caller, fingerprint, error)) throw error;
-          if (fingerprint === undefined && error instanceof CommitUnknownError) {
-            throw new Problem('outcome_unknown', 'The connection was lost during the commit.', {
-              retryAfterSeconds: 1,
-            });
-          }
-          if (!isConflict(error) || attempt >= RECORD_ATTEMPTS_MAX) throw error;
+          // Without a key a further attempt could not tell its own earlier work from somebody else's.
+          const isBlind = fingerprint === undefined && error instanceof CommitUnknownError;
+          if (isBlind || !isConflict(error) || attempt >= RECORD_ATTEMPTS_MAX) throw error;
         }
       }
     });

@@ -1,5 +1,6 @@
 /** `asper import`: options in, summary and exit code out. */
-import { commandConfig, withDatabase, withService } from './open-service.js';
+import { commandConfig } from '../config.js';
+import { withDatabase, withService } from './open-service.js';
 import { CsvReader } from './csv.reader.js';
 import { dryRun } from './dry-run.js';
 import { readImportOptions, UsageError, type ImportOptions, type RawImportOptions } from './import.options.js';

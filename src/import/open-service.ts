@@ -3,18 +3,9 @@ import type { INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AppModule } from '../app.module.js';
 import { logger } from '../app.setup.js';
-import { readConfig, type Config } from '../config.js';
+import type { Config } from '../config.js';
 import { openEmbedded } from '../database/embedded.js';
 import { migrate } from '../database/migrate.js';
-
-/**
- * The configuration of a command. It opens no port, so who may call over HTTP is no question here: whoever can start
- * it with these variables holds the database's password already.
- * @throws {ConfigError}
- */
-export function commandConfig(): Config {
-  return readConfig({ ...process.env, AUTH: 'open', HOST: '127.0.0.1', NODE_ENV: undefined });
-}
 
 /**
  * Runs `work` on the database of DATABASE_URL, or on the embedded one: a running one is joined, otherwise it is

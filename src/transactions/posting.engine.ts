@@ -155,6 +155,8 @@ export class PostingEngine implements BeforeApplicationShutdown {
       );
     }
     if (keyRows.length > 0) writes.push(this.insertKeys(runner, keyRows, now));
+    // The first failure counts, and the wallets come first: where their version moved on, the entries fail as well,
+    // but what happened is a conflict that another attempt settles.
     await allSettled(...writes);
   }
 
@@ -198,7 +200,7 @@ function asProblem(error: unknown, commitUnknown: boolean): Problem {
       retryAfterSeconds: 1,
     });
   }
-  return new Problem('internal_error', 'The posting met a state that the service did not expect.');
+  return new Problem('internal_error', 'The posting met a state that the service did not expect.', { cause: error });
 }
 
 function describe(error: unknown): string {

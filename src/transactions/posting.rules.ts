@@ -4,7 +4,7 @@
  * anything is written, so it never disturbs its neighbours in the group.
  */
 import assert from 'node:assert';
-import type { ErrorCode } from '../errors.js';
+import { ERRORS, type ErrorCode } from '../errors.js';
 import { BALANCE_MINOR_MAX, formatAmount } from '../money.js';
 import type { Metadata } from '../users/user.entity.js';
 import type { WalletKind, WalletStatus } from '../wallets/wallet.entity.js';
@@ -98,19 +98,24 @@ function refusal(wallets: Map<string, WalletState>, posting: Posting): Refusal |
     const { version } = state(wallets, ifMatch.walletId);
     return refuse('precondition_failed', `The wallet is at version ${version}, not ${ifMatch.version}.`);
   }
+  let first: Refusal | undefined;
   for (const leg of posting.legs) {
     const reason = legRefusal(state(wallets, leg.walletId), leg.amountMinor, posting);
-    if (reason) return reason;
+    if (reason && (!first || PRECEDENCE.indexOf(reason.code) < PRECEDENCE.indexOf(first.code))) first = reason;
   }
-  return undefined;
+  return first;
 }
+
+/** The order of the error table; it matters only where both wallets have a reason. */
+const PRECEDENCE = Object.keys(ERRORS);
 
 function legRefusal(wallet: WalletState, amountMinor: bigint, posting: Posting): Refusal | undefined {
   const balanceMinor = wallet.balanceMinor + amountMinor;
-  if (balanceMinor > BALANCE_MINOR_MAX || balanceMinor < -BALANCE_MINOR_MAX) {
-    return refuse('balance_out_of_range', `The balance of wallet ${wallet.id} would leave the countable range.`);
-  }
-  if (wallet.kind === 'external') return undefined;
+  const isCountable = balanceMinor <= BALANCE_MINOR_MAX && balanceMinor >= -BALANCE_MINOR_MAX;
+  const uncountable = isCountable
+    ? undefined
+    : refuse('balance_out_of_range', `The balance of wallet ${wallet.id} would leave the countable range.`);
+  if (wallet.kind === 'external') return uncountable;
   if (wallet.status === 'closed') return refuse('wallet_closed', `Wallet ${wallet.id} is closed.`);
   if (wallet.status === 'frozen' && amountMinor < 0n) {
     return refuse('wallet_frozen', `Wallet ${wallet.id} is frozen; nothing may leave it.`);
@@ -119,7 +124,7 @@ function legRefusal(wallet: WalletState, amountMinor: bigint, posting: Posting):
   const money = (minor: bigint) => `${formatAmount(minor, posting.currency)} ${posting.currency}`;
   const availableMinor = balanceMinor - wallet.heldMinor;
   const floorMinor = amountMinor < 0n ? debitFloor(wallet, posting) : wallet.minimumBalanceMinor;
-  if (availableMinor >= floorMinor) return undefined;
+  if (availableMinor >= floorMinor) return uncountable;
   if (amountMinor > 0n) {
     return refuse(
       'minimum_balance_unmet',

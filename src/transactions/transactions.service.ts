@@ -6,7 +6,7 @@
 import { Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
 import type { Caller } from '../caller.js';
-import { Problem } from '../errors.js';
+import { Problem, problemBody, type ErrorCode } from '../errors.js';
 import { IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
 import type { FoundOutcome } from '../idempotency/idempotency.store.js';
 import { ExternalWallets } from '../wallets/external-wallets.js';
@@ -72,9 +72,13 @@ export class TransactionsService {
   async outcomeOfKey(key: string, caller: Caller): Promise<IdempotencyKeyBody> {
     const found = await this.idempotency.find(caller, key);
     if (!found) throw new Problem('idempotency_key_not_found', 'Nothing was executed under this key.');
-    const body = found.kind === 'executed' ? await this.read(found.transactionId) : found.body;
-    const status_code = found.kind === 'executed' ? 201 : found.statusCode;
-    return { key, status_code, body, created_at: found.createdAt.toISOString() };
+    const created_at = found.createdAt.toISOString();
+    if (found.kind === 'executed')
+      return { key, status_code: 201, body: await this.read(found.transactionId), created_at };
+    const { statusCode: status_code, body } = found;
+    if (status_code < 400) return { key, status_code, body, created_at };
+    const { code, detail } = body as { code: ErrorCode; detail: string };
+    return { key, status_code, body: problemBody(code, detail), created_at };
   }
 
   private post(

@@ -1,5 +1,6 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
+import { IsBoolean } from 'class-validator';
 import { formatAmount, type AmountInput } from '../money.js';
 import { PageQuery } from '../paging.js';
 import type { Metadata } from '../users/user.entity.js';
@@ -91,7 +92,8 @@ export class ListWalletsQuery extends PageQuery {
     description: 'Also wallets that stand for the world outside.',
   })
   @MayBeAbsent()
-  @Transform(({ value }) => value === 'true' || value === true)
+  @Transform(({ value }: { value: unknown }) => (value === 'true' ? true : value === 'false' ? false : value))
+  @IsBoolean({ message: 'must be true or false' })
   include_system: boolean = false;
 }
 

@@ -20,7 +20,7 @@ import {
   type WalletBody,
 } from './wallets.dto.js';
 
-export const LABEL_DEFAULT = 'main';
+const LABEL_DEFAULT = 'main';
 
 @Injectable()
 export class WalletsService {
