@@ -5,9 +5,12 @@
 import 'reflect-metadata';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import { CreateLedger1763800000000 } from './migrations/1763800000000-create-ledger.js';
+import { LifeOfMoney1763900000000 } from './migrations/1763900000000-life-of-money.js';
 import { commandConfig, type Config } from './src/config.js';
 import { IdempotencyKey } from './src/idempotency/idempotency-key.entity.js';
+import { Hold, HoldChange } from './src/transactions/hold.entity.js';
 import { Entry, Transaction } from './src/transactions/transaction.entity.js';
+import { WalletLimits, WalletStatusChange } from './src/transactions/wallet-state.entity.js';
 import { User } from './src/users/user.entity.js';
 import { Wallet, WalletName } from './src/wallets/wallet.entity.js';
 
@@ -16,8 +19,11 @@ export function databaseOptions(config: Config): DataSourceOptions {
   return {
     type: 'postgres',
     url: config.databaseUrl,
-    entities: [User, Wallet, WalletName, Transaction, Entry, IdempotencyKey],
-    migrations: [CreateLedger1763800000000],
+    entities: [
+      ...[User, Wallet, WalletName, WalletLimits, WalletStatusChange],
+      ...[Transaction, Entry, Hold, HoldChange, IdempotencyKey],
+    ],
+    migrations: [CreateLedger1763800000000, LifeOfMoney1763900000000],
     migrationsTableName: 'migrations',
     synchronize: false,
     // One migration at a time, so that a lock-heavy one never holds up the locks of another.

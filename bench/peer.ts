@@ -21,6 +21,7 @@ import { Problem } from '../src/errors.js';
 import { IdempotencyKey } from '../src/idempotency/idempotency-key.entity.js';
 import { fingerprintOf } from '../src/idempotency/idempotency.service.js';
 import { parseAmount } from '../src/money.js';
+import { CHAIN_START, entryHash, transactionDigest } from '../src/transactions/entry.hash.js';
 import { Entry, Transaction } from '../src/transactions/transaction.entity.js';
 import { DebitDto, transactionBody } from '../src/transactions/transactions.dto.js';
 import { validationPipe } from '../src/validation.js';
@@ -68,9 +69,9 @@ async function post({ manager }: QueryRunner, walletId: string, dto: DebitDto, {
   }
   wallet.balance -= amount;
   external.balance += amount;
+  external.credited += amount;
   wallet.entryCount += 1;
   external.entryCount += 1;
-  await manager.save([wallet, external]);
 
   const { currency } = wallet;
   const now = new Date();
@@ -80,25 +81,39 @@ async function post({ manager }: QueryRunner, walletId: string, dto: DebitDto, {
     type: 'debit' as const,
     currency,
     actor: scope,
+    holdId: null,
+    reason: null,
     effectiveAt: now,
     createdAt: now,
     reversesId: null,
   };
   const notes = { description: dto.description ?? null, reference: dto.reference ?? null, metadata: null };
-  await manager.insert(Transaction, { ...row, ...notes, amount });
-  const entry = (of: Wallet, signed: bigint) => ({
-    walletId: of.id,
-    seq: of.entryCount,
-    transactionId: id,
-    amount: signed,
-    balanceAfter: of.balance,
-    createdAt: now,
+  const digest = transactionDigest({ ...row, ...notes, amountMinor: amount });
+  const entries = [wallet, external].map((of, leg) => {
+    const signed = leg === 0 ? -amount : amount;
+    const [seq, balanceAfterMinor] = [of.entryCount, of.balance];
+    of.lastHash = entryHash(of.lastHash ?? CHAIN_START, digest, {
+      ...{ walletId: of.id, seq, leg, amountMinor: signed, balanceAfterMinor },
+    });
+    const [balanceAfter, creditedAfter, hash] = [of.balance, of.credited, of.lastHash];
+    return {
+      walletId: of.id,
+      seq,
+      transactionId: id,
+      leg,
+      amount: signed,
+      balanceAfter,
+      creditedAfter,
+      hash,
+      createdAt: now,
+    };
   });
-  const entries = [entry(wallet, -amount), entry(external, amount)];
+  await manager.save([wallet, external]);
+  await manager.insert(Transaction, { ...row, ...notes, amount });
   await manager.insert(Entry, entries);
   const fingerprint = fingerprintOf(['debit', walletId, amount]);
   await manager.insert(IdempotencyKey, { scope, key, fingerprint, statusCode: 201, transactionId: id, createdAt: now });
-  const posted = entries.map((e) => ({ ...e, amountMinor: e.amount, balanceAfterMinor: e.balanceAfter }));
+  const posted = entries.map((e) => ({ ...e, currency, amountMinor: e.amount, balanceAfterMinor: e.balanceAfter }));
   return transactionBody({ ...row, ...notes, amountMinor: amount, entries: posted });
 }
 

@@ -109,23 +109,11 @@ const TABLES = `
   );
 `;
 
-const LAWS = `
-  -- Law 4, append-only: mistakes are corrected by reversals.
-  CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-  BEGIN
-    RAISE EXCEPTION '% on % is refused: the ledger is append-only', TG_OP, TG_TABLE_NAME USING ERRCODE = 'AW004';
-  END $$;
-  CREATE TRIGGER transactions_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON transactions
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-  CREATE TRIGGER entries_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON entries
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-  CREATE TRIGGER wallets_never_deleted BEFORE DELETE OR TRUNCATE ON wallets
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-
+export const ENTRIES_HOLD_THE_LAWS = `
   -- Laws 1 and 2, when entries arrive: each follows from the one before it, and none is past its wallet's count (the
   -- wallets are updated first). Together with the trigger on wallets below, the last one is where the wallet stands.
   -- LATERAL with OFFSET 0: one index probe a row, whatever the size of the tables was when the plan was made.
-  CREATE FUNCTION entries_hold_the_laws() RETURNS trigger LANGUAGE plpgsql AS $$
+  CREATE OR REPLACE FUNCTION entries_hold_the_laws() RETURNS trigger LANGUAGE plpgsql AS $$
   DECLARE
     broken uuid;
   BEGIN
@@ -151,12 +139,11 @@ const LAWS = `
         USING ERRCODE = 'AW002';
     END IF;
     RETURN NULL;
-  END $$;
-  CREATE TRIGGER entries_hold_the_laws AFTER INSERT ON entries REFERENCING NEW TABLE AS new_entries
-    FOR EACH STATEMENT EXECUTE FUNCTION entries_hold_the_laws();
+  END $$;`;
 
+export const BALANCE_IS_HISTORY = `
   -- Law 2, when a balance changes without entries: at commit the wallet must stand where its last entry stands.
-  CREATE FUNCTION balance_is_history() RETURNS trigger LANGUAGE plpgsql AS $$
+  CREATE OR REPLACE FUNCTION balance_is_history() RETURNS trigger LANGUAGE plpgsql AS $$
   BEGIN
     IF NOT EXISTS (SELECT FROM entries WHERE wallet_id = NEW.id AND seq = NEW.entry_count
                      AND balance_after = NEW.balance)
@@ -165,9 +152,31 @@ const LAWS = `
         NEW.id, NEW.balance, NEW.entry_count USING ERRCODE = 'AW002';
     END IF;
     RETURN NULL;
-  END $$;
+  END $$;`;
+
+export const BALANCE_IS_HISTORY_TRIGGER = `
   CREATE CONSTRAINT TRIGGER wallets_balance_is_history AFTER UPDATE OF balance, entry_count ON wallets
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
     WHEN (OLD.balance <> NEW.balance OR OLD.entry_count <> NEW.entry_count)
-    EXECUTE FUNCTION balance_is_history();
+    EXECUTE FUNCTION balance_is_history();`;
+
+const LAWS = `
+  -- Law 4, append-only: mistakes are corrected by reversals.
+  CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN
+    RAISE EXCEPTION '% on % is refused: the ledger is append-only', TG_OP, TG_TABLE_NAME USING ERRCODE = 'AW004';
+  END $$;
+  CREATE TRIGGER transactions_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON transactions
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+  CREATE TRIGGER entries_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON entries
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+  CREATE TRIGGER wallets_never_deleted BEFORE DELETE OR TRUNCATE ON wallets
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+  ${ENTRIES_HOLD_THE_LAWS}
+  CREATE TRIGGER entries_hold_the_laws AFTER INSERT ON entries REFERENCING NEW TABLE AS new_entries
+    FOR EACH STATEMENT EXECUTE FUNCTION entries_hold_the_laws();
+
+  ${BALANCE_IS_HISTORY}
+  ${BALANCE_IS_HISTORY_TRIGGER}
 `;

@@ -6,9 +6,13 @@ import { randomInt } from 'node:crypto';
 import { getCountries, type CountryCode } from 'libphonenumber-js/min';
 import { CURRENCIES } from './currencies.js';
 import { isAmountShaped } from './money.js';
+import { isTimeZone } from './time-zone.js';
 
 /** External wallets per currency. A process takes one at random, so two processes rarely share a row. */
 export const EXTERNAL_STRIPES = 16;
+
+/** The longest that a hold may last. */
+export const HOLD_DAYS_MAX = 365;
 
 /** All mistakes of a configuration, one sentence each. */
 export class ConfigError extends Error {
@@ -82,8 +86,17 @@ export function readConfig(variables: Record<string, string | undefined>) {
     databaseStatementTimeoutMs: env.integer('DATABASE_STATEMENT_TIMEOUT_MS', 10_000, 100, 600_000),
     databaseLockTimeoutMs: env.integer('DATABASE_LOCK_TIMEOUT_MS', 5_000, 100, 600_000),
     externalStripe: env.integer('EXTERNAL_STRIPE', randomInt(EXTERNAL_STRIPES), 0, EXTERNAL_STRIPES - 1),
+    /** Days and months of the wallets' limits begin at midnight here. */
+    limitTimeZone: readTimeZone(env),
+    /** How long a hold lasts whose caller does not say. */
+    holdDaysDefault: env.integer('HOLD_DAYS_DEFAULT', 7, 1, HOLD_DAYS_MAX),
+    /** How far the captures of a hold may exceed it, in percent: tips, fuel, freight. */
+    captureTolerancePercent: env.integer('CAPTURE_TOLERANCE_PERCENT', 0, 0, 100),
+    /** Holds stop counting the moment they expire; this often, what has expired is also written down. */
+    holdSweepSeconds: env.integer('HOLD_SWEEP_SECONDS', 60, 1, 86_400),
     /** SECURITY: bodies beyond this are refused before they are parsed. */
     bodyBytesMax: 64 * 1024,
+    batchBytesMax: 1024 * 1024,
     /** The original's history call answers in one piece; past this many rows it asks for a shorter range. */
     classicHistoryMax: 10_000,
   };
@@ -119,6 +132,12 @@ function readDatabaseUrl(env: Environment): string {
   const isRight = url === '' || /^postgres(ql)?:\/\/.+/.test(url);
   env.check(isRight, 'DATABASE_URL', url, 'like postgresql://user:password@host:5432/database');
   return url;
+}
+
+function readTimeZone(env: Environment): string {
+  const zone = env.text('LIMIT_TIME_ZONE', 'UTC');
+  env.check(isTimeZone(zone), 'LIMIT_TIME_ZONE', zone, 'an IANA time zone such as Asia/Kolkata');
+  return zone;
 }
 
 function readDefaults(env: Environment) {

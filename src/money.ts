@@ -71,8 +71,8 @@ export function formatAmount(minor: bigint, currency: string): string {
 
 /** TypeORM column transformer: `bigint` columns travel as text in pg and are `bigint` in our entities. */
 export const minorUnits = {
-  to: (value: bigint | undefined): string | undefined => value?.toString(),
-  from: (value: string): bigint => BigInt(value),
+  to: (value: bigint | null | undefined): string | null | undefined => (value === null ? null : value?.toString()),
+  from: (value: string | null): bigint | null => (value === null ? null : BigInt(value)),
 };
 
 /**

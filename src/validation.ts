@@ -2,11 +2,13 @@
  * The field rules that DTOs share, as class-validator decorators, and the one ValidationPipe. A message is the
  * rest of a sentence that begins with the field's name.
  */
-import { ValidationPipe, type ArgumentMetadata } from '@nestjs/common';
-import { ValidateBy, ValidateIf, type ValidationError } from 'class-validator';
+import { applyDecorators, ValidationPipe, type ArgumentMetadata } from '@nestjs/common';
+import { Transform, Type } from 'class-transformer';
+import { ValidateBy, ValidateIf, ValidateNested, type ValidationError } from 'class-validator';
 import { CURRENCIES } from './currencies.js';
 import { Problem, type FieldError } from './errors.js';
 import { isAmountShaped } from './money.js';
+import { isTimeZone } from './time-zone.js';
 
 /** What is wrong with a text, or nothing. PostgreSQL cannot store NUL or lone surrogates; nobody reads controls. */
 export function textProblem(value: unknown, lengthMax: number): string | undefined {
@@ -100,6 +102,37 @@ export function IsMetadata() {
     }
     return undefined;
   });
+}
+
+/** `true` or `false`, also as the text of a query; absent is the class's own default. */
+export function IsFlag() {
+  return applyDecorators(
+    MayBeAbsent(),
+    Transform(({ value }: { value: unknown }) => (value === 'true' ? true : value === 'false' ? false : value)),
+    rule('isFlag', (value) => (typeof value === 'boolean' ? undefined : 'must be true or false')),
+  );
+}
+
+/** An IANA time zone. */
+export function IsTimeZone() {
+  return rule('isTimeZone', (value) =>
+    isTimeZone(value) ? undefined : 'must be an IANA time zone such as "Asia/Kolkata"',
+  );
+}
+
+/** A list of `min` to `max` objects of a class; mistakes name the item: `entries.3.amount`. */
+export function IsListOf(type: () => new () => object, min: number, max: number) {
+  return applyDecorators(
+    rule('isListOf', (value) => {
+      if (!Array.isArray(value)) return 'must be a list';
+      if (value.length < min) return `must have at least ${min} items`;
+      if (value.length > max) return `must have at most ${max} items`;
+      const isObject = (item: unknown) => typeof item === 'object' && item !== null && !Array.isArray(item);
+      return value.every(isObject) ? undefined : 'must be a list of objects';
+    }),
+    ValidateNested({ each: true }),
+    Type(type),
+  );
 }
 
 /** May be left out. Unlike `IsOptional`, an explicit null is a mistake that the other rules name. */

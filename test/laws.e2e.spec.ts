@@ -30,11 +30,19 @@ describe('the database by itself', () => {
   }
   const transaction = `INSERT INTO transactions (id, type, currency, amount, actor, effective_at, created_at)
     VALUES ('${TX}', 'transfer', 'INR', 100, 'law', now(), now())`;
+  const credited = (balance: number) => Math.max(balance, 10_000);
   const wallet = (id: string, balance: number, count = 2) =>
-    `UPDATE wallets SET balance = ${balance}, entry_count = ${count}, version = version + 1 WHERE id = '${id}'`;
+    `UPDATE wallets SET balance = ${balance}, credited = ${credited(balance)}, entry_count = ${count}, last_hash = '\\x00',
+       version = version + 1 WHERE id = '${id}'`;
   const entries = (...rows: Array<[string, number, number, number]>) =>
-    `INSERT INTO entries (wallet_id, seq, transaction_id, amount, balance_after, created_at) VALUES ` +
-    rows.map(([id, seq, amount, after]) => `('${id}', ${seq}, '${TX}', ${amount}, ${after}, now())`).join(', ');
+    `INSERT INTO entries (wallet_id, seq, leg, transaction_id, amount, balance_after, credited_after, hash, created_at)
+     VALUES ` +
+    rows
+      .map(
+        ([id, seq, amount, after], leg) =>
+          `('${id}', ${seq}, ${leg}, '${TX}', ${amount}, ${after}, ${credited(after)}, '\\x00', now())`,
+      )
+      .join(', ');
 
   it('1: refuses entries that do not add up to zero', async () => {
     expect(await attempt(transaction, wallet(a, 9_900), entries([a, 2, -100, 9_900]))).toBe('AW001');

@@ -13,7 +13,7 @@ import { startService, TestDatabase, type Service } from './support/service.js';
 const FOLDER = path.resolve('node_modules/.cache/mutants');
 const STORE = 'src/transactions/posting.store.js';
 const ENGINE = 'src/transactions/posting.engine.js';
-const RULES = 'src/transactions/posting.rules.js';
+const RULES = 'src/transactions/legs.rules.js';
 
 /** Copies the build and changes it; each text must stand there exactly once. Returns the entry file. */
 function mutant(name: string, changes: Array<[file: string, text: string, by: string]>): string {
@@ -58,7 +58,7 @@ const runBank = async (services: Service[]) => (await bank(services, { wallets: 
 const NO_LOCK: [string, string, string] = [STORE, `query.setLock('pessimistic_write');`, ';'];
 const OUTSIDE = `(async () => {
   const other = this.dataSource.createQueryRunner();
-  try { return await this.store.findOutcomes(other, postings, isRetry); } finally { await other.release(); }
+  try { return await this.store.findOutcomes(other, instructions, isRetry); } finally { await other.release(); }
 })()`;
 const NO_VERSION_GUARD: [string, string, string] = [STORE, 'AND w.version = m.version_read', ''];
 
@@ -80,14 +80,14 @@ describe('the scenarios', () => {
   });
 
   it('find a floor that is not checked', async () => {
-    const entry = mutant('no-floor', [[RULES, 'if (availableMinor >= floorMinor)', 'if (true)']]);
+    const entry = mutant('no-floor', [[RULES, 'if (leftMinor >= floorMinor)', 'if (true)']]);
     expect((await findings(entry, runBank)).join()).toMatch(/under (its|their) floor/);
   });
 
   it('find an answer that leaves before COMMIT', async () => {
-    const early = '(runner) => this.postAll(runner, postings, isRetry)';
+    const early = '(runner) => this.postAll(runner, instructions, isRetry)';
     const answered = `async (runner) => {
-      const early = await this.postAll(runner, postings, isRetry);
+      const early = await this.postAll(runner, instructions, isRetry);
       group.forEach(({ resolve }, i) => resolve(early[i]));
       if (Math.random() < 0.1) throw Object.assign(new Error('crash'), { code: '53000' });
       return early; }`;
@@ -97,7 +97,7 @@ describe('the scenarios', () => {
 
   it('find a key that is looked up and recorded outside the transaction', async () => {
     const entry = mutant('key-outside', [
-      [ENGINE, 'this.store.findOutcomes(runner, postings, isRetry)', OUTSIDE],
+      [ENGINE, 'this.store.findOutcomes(runner, instructions, isRetry)', OUTSIDE],
       [ENGINE, 'throw new WriteConflict(`${rows.length - inserted} keys were used meanwhile`)', 'void 0'],
     ]);
     const found = await findings(entry, (services) => duplicates(services, { keys: 10 }));

@@ -25,7 +25,13 @@ describe('postings', () => {
       actor: 'operator',
       ...order,
     });
-    expect(debit.entries[0]).toEqual({ wallet_id: wallet.id, seq: 2, amount: '-150.00', balance_after: '350.00' });
+    expect(debit.entries[0]).toEqual({
+      wallet_id: wallet.id,
+      seq: 2,
+      amount: '-150.00',
+      currency: 'INR',
+      balance_after: '350.00',
+    });
     expect((await service.api.wallet(wallet.id)).balance).toBe('350.00');
     expect(expectStatus(200, await service.api.get<TransactionBody>(`/v1/transactions/${debit.id}`))).toEqual(debit);
   });
@@ -38,8 +44,8 @@ describe('postings', () => {
     ];
     const transfer = expectStatus(201, await service.api.transfer(a.id, b.id, '99.99'));
     expect(transfer.entries).toEqual([
-      { wallet_id: a.id, seq: 2, amount: '-99.99', balance_after: '0.01' },
-      { wallet_id: b.id, seq: 1, amount: '99.99', balance_after: '99.99' },
+      { wallet_id: a.id, seq: 2, amount: '-99.99', currency: 'INR', balance_after: '0.01' },
+      { wallet_id: b.id, seq: 1, amount: '99.99', currency: 'INR', balance_after: '99.99' },
     ]);
     expect((await service.api.transfer(a.id, yen.id, '0.01')).body).toMatchObject({
       status: 422,

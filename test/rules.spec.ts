@@ -1,6 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { decide, type Posting, type WalletState } from '../src/transactions/posting.rules.js';
+import { CHAIN_START } from '../src/transactions/entry.hash.js';
+import { Ledger, type Movement, type Outcome, type WalletState } from '../src/transactions/ledger.js';
+import { decide } from '../src/transactions/posting.rules.js';
 
 const NOW = new Date('2026-01-31T09:30:00Z');
 
@@ -9,10 +11,17 @@ function wallet(id: string, state: Partial<WalletState> = {}): WalletState {
   return {
     id,
     kind: 'customer',
+    currency: 'INR',
     status: 'active',
+    freezeMode: state.status === 'frozen' ? 'debits' : null,
+    limited: false,
     balanceMinor: 0n,
+    creditedMinor: 0n,
     heldMinor: 0n,
+    holdsExpireAt: null,
     minimumBalanceMinor: 0n,
+    shortfallMinor: 0n,
+    lastHash: CHAIN_START,
     version: 1,
     versionRead: 1,
     ...state,
@@ -20,9 +29,10 @@ function wallet(id: string, state: Partial<WalletState> = {}): WalletState {
   };
 }
 
-function move(from: string, to: string, amountMinor: bigint, more: Partial<Posting> = {}): Posting {
+function move(from: string, to: string, amountMinor: bigint, more: Partial<Movement> = {}): Movement {
   return {
-    transactionId: 'a transaction',
+    kind: 'movement',
+    id: 'a transaction',
     type: 'transfer',
     currency: 'INR',
     amountMinor,
@@ -30,9 +40,21 @@ function move(from: string, to: string, amountMinor: bigint, more: Partial<Posti
       { walletId: from, amountMinor: -amountMinor },
       { walletId: to, amountMinor },
     ],
-    scope: 'operator',
+    actor: 'operator',
     ...more,
   };
+}
+
+/** A ledger of these wallets. */
+function ledgerOf(...wallets: WalletState[]): Ledger {
+  const ledger = new Ledger(NOW, '2026-01-31');
+  for (const state of wallets) ledger.wallets.set(state.id, state);
+  return ledger;
+}
+
+/** Each posting by itself, one after the other. */
+function decideAll(ledger: Ledger, postings: Movement[]): Outcome[] {
+  return postings.flatMap((posting) => decide(ledger, { postings: [posting] }).outcomes);
 }
 
 /** Moves an amount from `a` to `b` and names the outcome. */
@@ -40,15 +62,14 @@ function outcome(
   a: Partial<WalletState>,
   b: Partial<WalletState>,
   amountMinor: bigint,
-  more?: Partial<Posting>,
+  more?: Partial<Movement>,
 ): string {
-  const wallets = new Map([wallet('a', a), wallet('b', b)].map((w) => [w.id, w]));
-  const [decided] = decide(wallets, [move('a', 'b', amountMinor, more)], NOW);
+  const [decided] = decideAll(ledgerOf(wallet('a', a), wallet('b', b)), [move('a', 'b', amountMinor, more)]);
   return decided!.kind === 'refused' ? decided!.code : 'posted';
 }
 
 describe('the posting rules', () => {
-  it.each<[string, Partial<WalletState>, Partial<WalletState>, bigint, Partial<Posting>, string]>([
+  it.each<[string, Partial<WalletState>, Partial<WalletState>, bigint, Partial<Movement>, string]>([
     ['the whole balance', { balanceMinor: 100n }, {}, 100n, {}, 'posted'],
     ['one unit more than the balance', { balanceMinor: 100n }, {}, 101n, {}, 'insufficient_funds'],
     ['from an empty wallet', {}, {}, 1n, {}, 'insufficient_funds'],
@@ -119,34 +140,28 @@ describe('the posting rules', () => {
   });
 
   it('lets each posting of a group see those before it, and a refusal disturb nobody', () => {
-    const wallets = new Map([wallet('a', { balanceMinor: 100n }), wallet('b')].map((w) => [w.id, w]));
-    const outcomes = decide(
-      wallets,
-      [move('a', 'b', 70n), move('a', 'b', 70n), move('b', 'a', 50n), move('a', 'b', 70n)],
-      NOW,
-    );
+    const ledger = ledgerOf(wallet('a', { balanceMinor: 100n }), wallet('b'));
+    const outcomes = decideAll(ledger, [
+      ...[move('a', 'b', 70n), move('a', 'b', 70n), move('b', 'a', 50n), move('a', 'b', 70n)],
+    ]);
     expect(outcomes.map(({ kind }) => kind)).toEqual(['posted', 'refused', 'posted', 'posted']);
-    expect(wallets.get('a')).toMatchObject({ balanceMinor: 10n, entryCount: 4, version: 4 });
-    expect(wallets.get('b')).toMatchObject({ balanceMinor: 90n, entryCount: 3, version: 4 });
+    expect(ledger.wallet('a')).toMatchObject({ balanceMinor: 10n, entryCount: 4, version: 4 });
+    expect(ledger.wallet('b')).toMatchObject({ balanceMinor: 90n, entryCount: 3, version: 4 });
   });
 
   it('moves the stored floor down with a debit that an operator allows under it, and never up', () => {
-    const wallets = new Map(
-      [wallet('a', { balanceMinor: 100n, minimumBalanceMinor: 90n }), wallet('b')].map((w) => [w.id, w]),
-    );
-    decide(
-      wallets,
-      [move('a', 'b', 60n, { minimumBalanceMinor: 20n }), move('a', 'b', 1n, { minimumBalanceMinor: 30n })],
-      NOW,
-    );
-    expect(wallets.get('a')).toMatchObject({ balanceMinor: 39n, minimumBalanceMinor: 20n });
+    const ledger = ledgerOf(wallet('a', { balanceMinor: 100n, minimumBalanceMinor: 90n }), wallet('b'));
+    decideAll(ledger, [
+      move('a', 'b', 60n, { minimumBalanceMinor: 20n }),
+      move('a', 'b', 1n, { minimumBalanceMinor: 30n }),
+    ]);
+    expect(ledger.wallet('a')).toMatchObject({ balanceMinor: 39n, minimumBalanceMinor: 20n });
   });
 
   it('crashes on legs that do not add up: that is a bug, not a refusal', () => {
-    const wallets = new Map([wallet('a'), wallet('b')].map((w) => [w.id, w]));
-    expect(() => decide(wallets, [move('a', 'b', 1n, { legs: [{ walletId: 'a', amountMinor: 1n }] })], NOW)).toThrow(
-      'zero',
-    );
+    const ledger = ledgerOf(wallet('a'), wallet('b'));
+    const legs = [{ walletId: 'a', amountMinor: 1n }];
+    expect(() => decideAll(ledger, [move('a', 'b', 1n, { legs })])).toThrow('zero');
   });
 
   it('keeps zero sum, floors and sequences over any group', () => {
@@ -155,13 +170,13 @@ describe('the posting rules', () => {
     fc.assert(
       fc.property(steps, (moves) => {
         const floors = { a: 0n, b: 50n, c: -100n };
-        const wallets = new Map<string, WalletState>([['outside', wallet('outside', { kind: 'external' })]]);
-        for (const [name, floor] of Object.entries(floors))
-          wallets.set(name, wallet(name, { minimumBalanceMinor: floor }));
-        const postings = moves.filter(([from, to]) => from !== to).map(([from, to, amount]) => move(from, to, amount));
-        const entries = decide(wallets, postings, NOW).flatMap((o) =>
-          o.kind === 'posted' ? o.transaction.entries : [],
+        const ledger = ledgerOf(
+          wallet('outside', { kind: 'external' }),
+          ...Object.entries(floors).map(([name, floor]) => wallet(name, { minimumBalanceMinor: floor })),
         );
+        const { wallets } = ledger;
+        const postings = moves.filter(([from, to]) => from !== to).map(([from, to, amount]) => move(from, to, amount));
+        const entries = decideAll(ledger, postings).flatMap((o) => (o.kind === 'posted' ? o.transaction!.entries : []));
         expect([...wallets.values()].reduce((sum, w) => sum + w.balanceMinor, 0n)).toBe(0n);
         for (const w of wallets.values()) {
           const own = entries.filter((entry) => entry.walletId === w.id);

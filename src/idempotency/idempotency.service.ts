@@ -10,7 +10,7 @@ import type { Caller } from '../caller.js';
 import { CONFIG, type Config } from '../config.js';
 import { DEADLOCK_DETECTED, SERIALIZATION_FAILURE, sqlState } from '../database/sqlstate.js';
 import { CommitUnknownError, inTransaction, WriteConflict } from '../database/transaction.js';
-import { Problem, type ErrorCode } from '../errors.js';
+import { Problem, type ErrorCode, type FieldError } from '../errors.js';
 import { IdempotencyStore, type FoundOutcome } from './idempotency.store.js';
 
 /** What the caller is told: HTTP status, JSON body, and whether it is the outcome of an earlier request. */
@@ -100,8 +100,8 @@ export class IdempotencyService {
       throw new Problem('idempotency_key_expired', `The key was used at ${found.createdAt.toISOString()}.`);
     }
     if (found.kind === 'answered' && found.statusCode >= 400) {
-      const { code, detail } = found.body as { code: ErrorCode; detail: string };
-      throw new Problem(code, detail, { replayed: true });
+      const { code, detail, errors } = found.body as { code: ErrorCode; detail: string; errors?: FieldError[] };
+      throw new Problem(code, detail, { errors, replayed: true });
     }
     return found;
   }

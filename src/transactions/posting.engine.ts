@@ -1,6 +1,6 @@
 /**
- * Every movement of money goes through here. A request hands over a posting and awaits its own outcome; the
- * engine commits postings in groups, one database transaction for each group.
+ * Every movement of money goes through here. A request hands over an instruction (one posting, or a batch) and awaits
+ * its own outcome; the engine commits instructions in groups, one database transaction for each group.
  *
  * While one group is committing, the next gathers. There is no timer: an idle engine commits a lone posting at
  * once, a busy one commits hundreds together. A queued posting holds no database connection.
@@ -14,15 +14,32 @@ import { isDatabaseError, isDatabaseFault, sqlState } from '../database/sqlstate
 import { CommitUnknownError, inTransaction, WriteConflict } from '../database/transaction.js';
 import { ERRORS, Problem } from '../errors.js';
 import { IdempotencyStore, type FoundOutcome, type KeyRow } from '../idempotency/idempotency.store.js';
-import { decide, type Outcome, type PostedTransaction, type Posting } from './posting.rules.js';
+import { dayIn } from '../time-zone.js';
+import { HoldStore } from './hold.store.js';
+import { releaseExpired } from './hold.rules.js';
+import { Ledger, walletIdsOf, type HoldStep, type Posted } from './ledger.js';
+import { decide, type Decision, type Work } from './posting.rules.js';
 import { PostingStore } from './posting.store.js';
+import { WalletStateStore } from './wallet-state.store.js';
 
-/** What became of a posting: decided now, or found under its key or transaction id. */
-export type EngineOutcome = Outcome | (FoundOutcome & { now: Date });
+/** What a request hands over. Complete before it is queued: the engine adds nothing but time. */
+export interface Instruction extends Work {
+  /** Names it in the group. Of a lone movement it is the transaction's id, by which a further attempt finds it. */
+  id: string;
+  /** The caller that `key` belongs to. */
+  scope: string;
+  key?: string;
+  fingerprint?: Buffer;
+  /** What the key keeps, where that is not one transaction. */
+  keep?: (decision: Decision) => { statusCode: number; body: object };
+}
+
+/** What became of an instruction: decided now, or found under its key or transaction id. */
+export type InstructionOutcome = Decision | (FoundOutcome & { now: Date });
 
 interface Waiting {
-  posting: Posting;
-  resolve: (outcome: EngineOutcome) => void;
+  instruction: Instruction;
+  resolve: (outcome: InstructionOutcome) => void;
   reject: (error: unknown) => void;
 }
 
@@ -30,27 +47,32 @@ interface Waiting {
 export class PostingEngine implements BeforeApplicationShutdown {
   private readonly logger = new Logger(PostingEngine.name);
   private queue: Waiting[] = [];
+  /** Postings in the queue; a batch counts as many as it has. */
+  private queued = 0;
   private running?: Promise<void>;
 
   constructor(
     private readonly dataSource: DataSource,
     private readonly store: PostingStore,
+    private readonly holds: HoldStore,
+    private readonly walletStates: WalletStateStore,
     private readonly keys: IdempotencyStore,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
   /**
-   * Queues a posting and resolves with its outcome after COMMIT. Keys must be unique among postings in flight
-   * (`IdempotencyService` sees to it).
+   * Queues an instruction and resolves with its outcome after COMMIT. Keys must be unique among instructions in
+   * flight (`IdempotencyService` sees to it).
    * @throws {Problem} `overloaded` at once when the queue is full, `database_unavailable` when nothing was
    *   written, `outcome_unknown` when nobody can tell yet.
    */
-  post(posting: Posting): Promise<EngineOutcome> {
-    if (this.queue.length >= this.config.queueLengthMax) {
+  post(instruction: Instruction): Promise<InstructionOutcome> {
+    if (this.queued >= this.config.queueLengthMax) {
       throw new Problem('overloaded', 'The queue of postings is full.', { retryAfterSeconds: 1 });
     }
     return new Promise((resolve, reject) => {
-      this.queue.push({ posting, resolve, reject });
+      this.queue.push({ instruction, resolve, reject });
+      this.queued += instruction.postings.length;
       // setImmediate lets requests that arrived in the same turn of the event loop share the first group.
       this.running ??= new Promise<void>((done) => setImmediate(() => void this.drain().then(done)));
     });
@@ -63,22 +85,35 @@ export class PostingEngine implements BeforeApplicationShutdown {
 
   private async drain(): Promise<void> {
     while (this.queue.length > 0) {
-      const group = this.queue.splice(0, this.config.groupSizeMax);
-      await this.commitGroup(group, Date.now() + this.config.groupDeadlineMs);
+      await this.commitGroup(this.nextGroup(), Date.now() + this.config.groupDeadlineMs);
     }
     this.running = undefined;
   }
 
+  /** As many instructions as have `groupSizeMax` postings in all; a larger batch is a group of its own. */
+  private nextGroup(): Waiting[] {
+    let size = 0;
+    let end = 0;
+    while (end < this.queue.length) {
+      size += this.queue[end]!.instruction.postings.length;
+      if (end > 0 && size > this.config.groupSizeMax) break;
+      end += 1;
+    }
+    const group = this.queue.splice(0, end);
+    for (const { instruction } of group) this.queued -= instruction.postings.length;
+    return group;
+  }
+
   /**
    * Commits a group, in as many transactions as conflicts and lost connections ask for. Never rejects.
-   * @param commitUnknown whether an earlier transaction with these postings ended in an unanswered COMMIT.
+   * @param commitUnknown whether an earlier transaction with these instructions ended in an unanswered COMMIT.
    */
   private async commitGroup(group: Waiting[], deadline: number, commitUnknown?: boolean): Promise<void> {
-    const postings = group.map(({ posting }) => posting);
+    const instructions = group.map(({ instruction }) => instruction);
     let isRetry = commitUnknown !== undefined;
     for (let attempt = 1; ; attempt++) {
       try {
-        const outcomes = await inTransaction(this.dataSource, (runner) => this.postAll(runner, postings, isRetry));
+        const outcomes = await inTransaction(this.dataSource, (runner) => this.postAll(runner, instructions, isRetry));
         group.forEach(({ resolve }, i) => resolve(outcomes[i]!));
         return;
       } catch (error) {
@@ -96,7 +131,7 @@ export class PostingEngine implements BeforeApplicationShutdown {
           await this.commitGroup(group.slice(middle), deadline, commitUnknown ?? false);
           return;
         }
-        this.logger.error(`a group of ${group.length} postings failed at attempt ${attempt}: ${describe(error)}`);
+        this.logger.error(`a group of ${group.length} failed at attempt ${attempt}: ${describe(error)}`);
         const problem = asProblem(error, commitUnknown);
         group.forEach(({ reject }) => reject(problem));
         return;
@@ -105,56 +140,108 @@ export class PostingEngine implements BeforeApplicationShutdown {
   }
 
   /** One attempt: read and lock, decide, write. The caller commits. */
-  private async postAll(runner: QueryRunner, postings: Posting[], isRetry: boolean): Promise<EngineOutcome[]> {
-    const ids = new Set<string>();
-    for (const { legs } of postings) for (const { walletId } of legs) ids.add(walletId);
-    const [wallets, { now: clock, found }] = await allSettled(
-      this.store.readWallets(runner, [...ids]),
-      this.store.findOutcomes(runner, postings, isRetry),
+  private async postAll(
+    runner: QueryRunner,
+    instructions: Instruction[],
+    isRetry: boolean,
+  ): Promise<InstructionOutcome[]> {
+    const { ledger, found } = await this.read(runner, instructions, isRetry);
+    const { now } = ledger;
+    const expired = await this.catchUp(runner, ledger);
+    const fresh = found.size === 0 ? instructions : instructions.filter(({ id }) => !found.has(id));
+    const decisions = fresh.map((instruction) => decide(ledger, instruction));
+    await this.write(runner, ledger, fresh, decisions, expired);
+
+    let next = 0;
+    return instructions.map(({ id }) => {
+      const earlier = found.get(id);
+      return earlier ? { ...earlier, now } : decisions[next++]!;
+    });
+  }
+
+  /** Locks the wallets, and reads what else the postings name, in one trip. */
+  private async read(runner: QueryRunner, instructions: Instruction[], isRetry: boolean) {
+    const walletIds = new Set<string>();
+    const holdIds = new Set<string>();
+    const originalIds = new Set<string>();
+    for (const posting of instructions.flatMap(({ postings }) => postings)) {
+      if (posting.kind === 'refused') continue;
+      for (const id of walletIdsOf(posting)) walletIds.add(id);
+      if ('holdId' in posting) holdIds.add(posting.holdId);
+      if (posting.kind === 'reversal') originalIds.add(posting.original.id);
+    }
+    const [wallets, { now: clock, found }, holds, reversed] = await allSettled(
+      this.store.readWallets(runner, [...walletIds]),
+      this.store.findOutcomes(runner, instructions, isRetry),
+      holdIds.size > 0 ? this.holds.read(runner, [...holdIds]) : Promise.resolve([]),
+      originalIds.size > 0 ? this.store.readReversed(runner, [...originalIds]) : Promise.resolve(undefined),
     );
     // Law 2 wants history in order even if the server's clock was set back: never before a wallet's last posting.
     let now = clock;
-    for (const { updatedAt } of wallets.values()) if (updatedAt > now) now = updatedAt;
+    for (const { updatedAt } of wallets) if (updatedAt > now) now = updatedAt;
+    const ledger = new Ledger(now, dayIn(this.config.limitTimeZone, now));
+    for (const { state } of wallets) ledger.wallets.set(state.id, state);
+    for (const hold of holds) ledger.holds.set(hold.id, hold);
+    for (const id of originalIds) ledger.reversed.set(id, reversed?.get(id) ?? new Map<number, bigint>());
+    return { ledger, found };
+  }
 
-    const fresh = found.size === 0 ? postings : postings.filter(({ transactionId }) => !found.has(transactionId));
-    const decided = decide(wallets, fresh, now);
-    await this.write(
-      runner,
-      fresh,
-      decided,
-      [...wallets.values()].filter((w) => w.version !== w.versionRead),
-      now,
+  /**
+   * Releases the holds of these wallets that have expired, and reads limits. A second trip, which most groups need not
+   * make: a wallet's row says whether it can have either.
+   */
+  private async catchUp(runner: QueryRunner, ledger: Ledger): Promise<HoldStep[]> {
+    const { now } = ledger;
+    const due: string[] = [];
+    const limited: string[] = [];
+    for (const wallet of ledger.wallets.values()) {
+      if (wallet.holdsExpireAt && wallet.holdsExpireAt <= now) due.push(wallet.id);
+      if (wallet.limited) limited.push(wallet.id);
+    }
+    if (due.length === 0 && limited.length === 0) return [];
+    const [expiry, limits] = await allSettled(
+      this.holds.readExpired(runner, due, now),
+      this.walletStates.readLimits(runner, limited),
     );
-
-    let next = 0;
-    return postings.map(({ transactionId }) => {
-      const earlier = found.get(transactionId);
-      return earlier ? { ...earlier, now } : decided[next++]!;
-    });
+    for (const limit of limits) ledger.limits.set(limit.walletId, limit);
+    for (const hold of expiry.holds) if (!ledger.holds.has(hold.id)) ledger.holds.set(hold.id, hold);
+    const steps = releaseExpired(ledger);
+    for (const id of due) ledger.wallet(id).holdsExpireAt = expiry.next.get(id) ?? null;
+    return steps;
   }
 
   private async write(
     runner: QueryRunner,
-    postings: Posting[],
-    outcomes: Outcome[],
-    moved: Parameters<PostingStore['updateWallets']>[1],
-    now: Date,
+    ledger: Ledger,
+    instructions: Instruction[],
+    decisions: Decision[],
+    expired: HoldStep[],
   ): Promise<void> {
-    const transactions: PostedTransaction[] = [];
+    if (instructions.every(({ isDryRun }) => isDryRun)) return;
+    const posted: Posted[] = [];
     const keyRows: KeyRow[] = [];
-    outcomes.forEach((outcome, i) => {
-      if (outcome.kind === 'posted') transactions.push(outcome.transaction);
-      if (postings[i]!.key !== undefined) keyRows.push(keyRow(postings[i]!, outcome));
+    decisions.forEach((decision, i) => {
+      const instruction = instructions[i]!;
+      if (instruction.isDryRun) return;
+      if (instruction.key !== undefined) keyRows.push(keyRow(instruction, decision));
+      if (decision.refusal) return;
+      for (const outcome of decision.outcomes) if (outcome.kind === 'posted') posted.push(outcome);
     });
+    const transactions = posted.flatMap(({ transaction }) => transaction ?? []);
+    const holdSteps = [...expired, ...posted.flatMap(({ holdStep }) => holdStep ?? [])];
+    const statusChanges = posted.flatMap(({ statusChange }) => statusChange ?? []);
+    const moved = [...ledger.wallets.values()].filter((wallet) => wallet.version !== wallet.versionRead);
+    const usedLimits = [...ledger.limits.values()].filter(({ isUsed }) => isUsed);
+
     const writes: Promise<unknown>[] = [];
+    if (moved.length > 0) writes.push(this.store.updateWallets(runner, moved, ledger.now));
     if (transactions.length > 0) {
-      writes.push(
-        this.store.updateWallets(runner, moved, now),
-        this.store.insertTransactions(runner, transactions),
-        this.store.insertEntries(runner, transactions),
-      );
+      writes.push(this.store.insertTransactions(runner, transactions), this.store.insertEntries(runner, transactions));
     }
-    if (keyRows.length > 0) writes.push(this.insertKeys(runner, keyRows, now));
+    if (holdSteps.length > 0) writes.push(...this.holds.write(runner, holdSteps, ledger.now));
+    if (statusChanges.length > 0) writes.push(this.walletStates.insertStatusChanges(runner, statusChanges));
+    if (usedLimits.length > 0) writes.push(this.walletStates.updateLimits(runner, usedLimits));
+    if (keyRows.length > 0) writes.push(this.insertKeys(runner, keyRows, ledger.now));
     // The first failure counts, and the wallets come first: where their version moved on, the entries fail as well,
     // but what happened is a conflict that another attempt settles.
     await allSettled(...writes);
@@ -167,11 +254,13 @@ export class PostingEngine implements BeforeApplicationShutdown {
   }
 }
 
-function keyRow({ scope, key, fingerprint, transactionId }: Posting, outcome: Outcome): KeyRow {
+function keyRow({ id, scope, key, fingerprint, keep }: Instruction, decision: Decision): KeyRow {
   const row = { scope, key: key!, fingerprint: fingerprint! };
-  if (outcome.kind === 'posted') return { ...row, statusCode: 201, transactionId };
-  const { code, detail } = outcome;
-  return { ...row, statusCode: ERRORS[code].status, body: { code, detail } };
+  if (decision.refusal) {
+    const { code, detail, errors } = decision.refusal;
+    return { ...row, statusCode: ERRORS[code].status, body: { code, detail, errors } };
+  }
+  return keep ? { ...row, ...keep(decision) } : { ...row, statusCode: 201, transactionId: id };
 }
 
 /**

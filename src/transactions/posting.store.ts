@@ -6,10 +6,13 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type QueryRunner } from 'typeorm';
 import { CONFIG, type Config } from '../config.js';
 import { runPrepared, type Prepared } from '../database/prepared.js';
+import type { RawRow } from '../database/raw-row.js';
 import { WriteConflict } from '../database/transaction.js';
 import { foundOutcome, type FoundOutcome } from '../idempotency/idempotency.store.js';
 import { Wallet } from '../wallets/wallet.entity.js';
-import type { PostedTransaction, Posting, WalletState } from './posting.rules.js';
+import { CHAIN_START } from './entry.hash.js';
+import type { PostedTransaction, WalletState } from './ledger.js';
+import type { Instruction } from './posting.engine.js';
 
 @Injectable()
 export class PostingStore {
@@ -24,45 +27,41 @@ export class PostingStore {
    * Lock order: every transaction of the service that locks several rows takes wallets first, by id, then keys
    * in (scope, key) order as they are inserted. One global order, so no two transactions wait in a circle.
    */
-  async readWallets(runner: QueryRunner, ids: string[]): Promise<Map<string, WalletState & { updatedAt: Date }>> {
+  async readWallets(runner: QueryRunner, ids: string[]): Promise<Array<{ state: WalletState; updatedAt: Date }>> {
     const { rows } = await runPrepared(runner, this.readWalletsById, [ids]);
-    return new Map(
-      rows.map((row) => [
-        row.id,
-        {
-          id: row.id,
-          kind: row.kind,
-          status: row.status,
-          versionRead: row.version,
-          version: row.version,
-          balanceMinor: BigInt(row.balance),
-          heldMinor: BigInt(row.held),
-          minimumBalanceMinor: BigInt(row.minimum_balance),
-          entryCount: Number(row.entry_count),
-          updatedAt: row.updated_at,
-        },
-      ]),
-    );
+    return rows.map((row) => ({ state: walletState(row), updatedAt: row.updated_at }));
   }
 
   /**
    * The database's time, and what is already known of the group's keys and (after a first attempt) transactions.
    * It runs after the locks, in a statement of its own: under READ COMMITTED that is a new snapshot, which sees
    * whatever the previous holder of a lock committed.
-   * @returns found outcomes by `transactionId` of the posting that asks.
+   * @returns found outcomes by the id of the instruction that asks.
    */
-  async findOutcomes(runner: QueryRunner, postings: readonly Posting[], isRetry: boolean) {
-    const keyed = postings.filter((posting) => posting.key !== undefined);
-    const keyless = isRetry ? postings.filter((posting) => posting.key === undefined) : [];
+  async findOutcomes(runner: QueryRunner, instructions: readonly Instruction[], isRetry: boolean) {
+    const real = instructions.filter(({ isDryRun }) => !isDryRun);
+    const keyed = real.filter(({ key }) => key !== undefined);
+    const keyless = isRetry ? real.filter(({ key }) => key === undefined) : [];
     const { rows } = await runPrepared(runner, FIND_OUTCOMES, [
-      keyed.map((posting) => posting.transactionId),
-      keyed.map((posting) => posting.scope),
-      keyed.map((posting) => posting.key),
-      keyless.map((posting) => posting.transactionId),
+      keyed.map(({ id }) => id),
+      keyed.map(({ scope }) => scope),
+      keyed.map(({ key }) => key),
+      keyless.map(({ id }) => id),
     ]);
     const found = new Map<string, FoundOutcome>();
     for (const row of rows) if (row.asked_by) found.set(row.asked_by, foundOutcome(row));
     return { now: rows[0]!.now as Date, found };
+  }
+
+  /** What earlier reversals of these transactions gave back, by transaction and leg. */
+  async readReversed(runner: QueryRunner, ids: string[]): Promise<Map<string, Map<number, bigint>>> {
+    const { rows } = await runPrepared(runner, READ_REVERSED, [ids]);
+    const reversed = new Map<string, Map<number, bigint>>();
+    for (const { reverses_id: id, leg, amount } of rows) {
+      if (!reversed.has(id)) reversed.set(id, new Map());
+      reversed.get(id)!.set(leg, BigInt(amount));
+    }
+    return reversed;
   }
 
   /** Moves the wallets to their new state. @throws {WriteConflict} where one is not at the version read. */
@@ -70,8 +69,15 @@ export class PostingStore {
     const { rowCount } = await runPrepared(runner, UPDATE_WALLETS, [
       wallets.map((w) => w.id),
       wallets.map((w) => w.balanceMinor),
+      wallets.map((w) => w.creditedMinor),
+      wallets.map((w) => w.heldMinor),
+      wallets.map((w) => w.holdsExpireAt),
       wallets.map((w) => w.minimumBalanceMinor),
+      wallets.map((w) => w.shortfallMinor),
       wallets.map((w) => w.entryCount),
+      wallets.map((w) => (w.entryCount === 0 ? null : w.lastHash)),
+      wallets.map((w) => w.status),
+      wallets.map((w) => w.freezeMode),
       wallets.map((w) => w.version),
       wallets.map((w) => w.versionRead),
       now,
@@ -91,6 +97,8 @@ export class PostingStore {
       transactions.map((t) => (t.metadata ? JSON.stringify(t.metadata) : null)),
       transactions.map((t) => t.actor),
       transactions.map((t) => t.reversesId),
+      transactions.map((t) => t.holdId),
+      transactions.map((t) => t.reason),
       transactions.map((t) => t.effectiveAt),
       transactions[0]!.createdAt,
     ]);
@@ -98,17 +106,47 @@ export class PostingStore {
 
   /** All entries of the group in one statement: the trigger behind it checks zero sum and sequence once. */
   async insertEntries(runner: QueryRunner, transactions: PostedTransaction[]): Promise<void> {
-    const entries = transactions.flatMap((t) => t.entries);
+    const rows = transactions.flatMap((transaction) => transaction.entries.map((entry) => ({ entry, transaction })));
     await runPrepared(runner, INSERT_ENTRIES, [
-      entries.map((e) => e.walletId),
-      entries.map((e) => e.seq),
-      transactions.flatMap((t) => t.entries.map(() => t.id)),
-      entries.map((e) => e.amountMinor),
-      entries.map((e) => e.balanceAfterMinor),
+      rows.map(({ entry }) => entry.walletId),
+      rows.map(({ entry }) => entry.seq),
+      rows.map(({ transaction }) => transaction.id),
+      rows.map(({ entry }) => entry.leg),
+      rows.map(({ entry }) => entry.amountMinor),
+      rows.map(({ entry }) => entry.balanceAfterMinor),
+      rows.map(({ entry }) => entry.creditedAfterMinor),
+      rows.map(({ transaction: t }) => (t.effectiveAt.getTime() === t.createdAt.getTime() ? null : t.effectiveAt)),
+      rows.map(({ entry }) => entry.hash),
       transactions[0]!.createdAt,
     ]);
   }
 }
+
+function walletState(row: RawRow): WalletState {
+  return {
+    id: row.id,
+    kind: row.kind,
+    currency: row.currency,
+    status: row.status,
+    freezeMode: row.freeze_mode,
+    limited: row.limited,
+    versionRead: row.version,
+    version: row.version,
+    balanceMinor: BigInt(row.balance),
+    creditedMinor: BigInt(row.credited),
+    heldMinor: BigInt(row.held),
+    holdsExpireAt: row.holds_expire_at,
+    minimumBalanceMinor: BigInt(row.minimum_balance),
+    shortfallMinor: BigInt(row.shortfall),
+    entryCount: Number(row.entry_count),
+    lastHash: row.last_hash ?? CHAIN_START,
+  };
+}
+
+const WALLET_COLUMNS = [
+  ...['kind', 'currency', 'status', 'freeze_mode', 'limited', 'balance', 'credited', 'held', 'holds_expire_at'],
+  ...['minimum_balance', 'shortfall', 'entry_count', 'last_hash', 'version', 'updated_at'],
+];
 
 /**
  * The locking read as TypeORM writes it, taken once: building it anew costs 0.1 ms a group, and mapping rows to
@@ -117,17 +155,7 @@ export class PostingStore {
 function walletsByIdSql(dataSource: DataSource, locking: Config['locking']): string {
   const query = dataSource
     .createQueryBuilder()
-    .select([
-      'wallet.id AS id',
-      'wallet.kind AS kind',
-      'wallet.status AS status',
-      'wallet.balance AS balance',
-      'wallet.held AS held',
-      'wallet.minimum_balance AS minimum_balance',
-      'wallet.entry_count AS entry_count',
-      'wallet.version AS version',
-      'wallet.updated_at AS updated_at',
-    ])
+    .select(['wallet.id AS id', ...WALLET_COLUMNS.map((column) => `wallet.${column} AS ${column}`)])
     .from(Wallet, 'wallet')
     .where('wallet.id = ANY(:ids)', { ids: [] })
     .orderBy('wallet.id');
@@ -154,30 +182,44 @@ const FIND_OUTCOMES: Prepared = {
   ) found ON true`,
 };
 
+const READ_REVERSED: Prepared = {
+  name: 'read_reversed',
+  text: `
+  SELECT t.reverses_id, e.leg, sum(e.amount) AS amount
+    FROM transactions t JOIN entries e ON e.transaction_id = t.id
+   WHERE t.reverses_id = ANY($1::uuid[]) GROUP BY 1, 2`,
+};
+
 const UPDATE_WALLETS: Prepared = {
   name: 'update_wallets',
   text: `
   UPDATE wallets w
-     SET balance = m.balance, minimum_balance = m.minimum_balance, entry_count = m.entry_count,
-         version = m.version, updated_at = $7
-    FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::int[], $6::int[])
-      AS m (id, balance, minimum_balance, entry_count, version, version_read)
+     SET balance = m.balance, credited = m.credited, held = m.held, holds_expire_at = m.holds_expire_at,
+         minimum_balance = m.minimum_balance, shortfall = m.shortfall, entry_count = m.entry_count,
+         last_hash = m.last_hash, status = m.status, freeze_mode = m.freeze_mode, version = m.version, updated_at = $14
+    FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::bigint[], $7::bigint[],
+                $8::bigint[], $9::bytea[], $10::text[], $11::text[], $12::int[], $13::int[])
+      AS m (id, balance, credited, held, holds_expire_at, minimum_balance, shortfall,
+            entry_count, last_hash, status, freeze_mode, version, version_read)
    WHERE w.id = m.id AND w.version = m.version_read`,
 };
 
 const INSERT_TRANSACTIONS: Prepared = {
   name: 'insert_transactions',
   text: `
-  INSERT INTO transactions (id, type, currency, amount, description, reference, metadata, actor, reverses_id,
-                            effective_at, created_at)
-  SELECT *, $11::timestamptz
+  INSERT INTO transactions (id, type, currency, amount, description, reference, metadata, actor, reverses_id, hold_id,
+                            reason, effective_at, created_at)
+  SELECT *, $13::timestamptz
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::jsonb[], $8::text[],
-                $9::uuid[], $10::timestamptz[])`,
+                $9::uuid[], $10::uuid[], $11::text[], $12::timestamptz[])`,
 };
 
 const INSERT_ENTRIES: Prepared = {
   name: 'insert_entries',
   text: `
-  INSERT INTO entries (wallet_id, seq, transaction_id, amount, balance_after, created_at)
-  SELECT *, $6::timestamptz FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[], $5::bigint[])`,
+  INSERT INTO entries (wallet_id, seq, transaction_id, leg, amount, balance_after, credited_after, effective_at, hash,
+                       created_at)
+  SELECT *, $10::timestamptz
+    FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::smallint[], $5::bigint[], $6::bigint[], $7::bigint[],
+                $8::timestamptz[], $9::bytea[])`,
 };

@@ -1,4 +1,4 @@
-import { ApiProperty, ApiPropertyOptional, IntersectionType } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional, IntersectionType, OmitType } from '@nestjs/swagger';
 import { IsIn } from 'class-validator';
 import { formatAmount, type AmountInput } from '../money.js';
 import { PageQuery } from '../paging.js';
@@ -7,30 +7,31 @@ import { API_METADATA } from '../users/users.dto.js';
 import {
   IsAmount,
   IsCurrency,
+  IsFlag,
   IsId,
   IsInstant,
+  IsListOf,
   IsMetadata,
   IsSignedAmount,
   IsText,
   MayBeAbsent,
 } from '../validation.js';
 import { WALLET_EXAMPLE_ID } from '../wallets/wallets.dto.js';
-import type { PostedTransaction } from './posting.rules.js';
+import type { ReadTransaction } from './ledger.js';
 import { TRANSACTION_TYPES, type TransactionType } from './transaction.entity.js';
 
-const AMOUNT = {
+export const AMOUNT = {
   oneOf: [{ type: 'string' }, { type: 'number' }],
   description: 'In the major unit of the currency, with at most its decimals. Never rounded.',
 };
-const TRANSACTION_EXAMPLE_ID = '0199a3c2-a0d4-7b61-9f0e-3c8d1e5b7a44';
-const OTHER_WALLET_EXAMPLE_ID = '0199a3c2-c4f7-7e19-b2d8-6a1f0c3e5b90';
+export const TRANSACTION_EXAMPLE_ID = '0199a3c2-a0d4-7b61-9f0e-3c8d1e5b7a44';
+export const HOLD_EXAMPLE_ID = '0199a3c2-d218-7a54-8e0b-1c9f3a6d5b22';
+/** Legs that one posting may have. */
+export const LEGS_MAX = 500;
+export const OTHER_WALLET_EXAMPLE_ID = '0199a3c2-c4f7-7e19-b2d8-6a1f0c3e5b90';
 
-/** What every movement of money may carry besides its amount. */
-export class PostingDto {
-  @ApiProperty({ ...AMOUNT, example: '150.00' })
-  @IsAmount()
-  amount: AmountInput;
-
+/** What every posting may carry. */
+export class NotesDto {
   @ApiPropertyOptional({ maxLength: 500, example: 'Order 1042' })
   @MayBeAbsent()
   @IsText(500)
@@ -49,7 +50,10 @@ export class PostingDto {
   @MayBeAbsent()
   @IsMetadata()
   metadata?: Metadata;
+}
 
+/** What every movement of money may carry. */
+export class MovementDto extends NotesDto {
   @ApiPropertyOptional({
     format: 'date-time',
     description: 'When it counts for the business; by default when it is posted.',
@@ -58,6 +62,12 @@ export class PostingDto {
   @MayBeAbsent()
   @IsInstant()
   effective_at?: string;
+}
+
+export class PostingDto extends MovementDto {
+  @ApiProperty({ ...AMOUNT, example: '150.00' })
+  @IsAmount()
+  amount: AmountInput;
 }
 
 export class CreditDto extends PostingDto {}
@@ -83,6 +93,73 @@ export class TransferDto extends PostingDto {
   @ApiProperty({ format: 'uuid', example: OTHER_WALLET_EXAMPLE_ID })
   @IsId()
   to_wallet_id: string;
+}
+
+export class LegDto {
+  @ApiProperty({ format: 'uuid', example: WALLET_EXAMPLE_ID })
+  @IsId()
+  wallet_id: string;
+
+  @ApiProperty({ ...AMOUNT, description: 'What the wallet gains; negative: what it pays.', example: '-150.00' })
+  @IsSignedAmount()
+  amount: AmountInput;
+}
+
+/** A posting of many legs: a split, a fee, an exchange through a house wallet. */
+export class JournalDto extends MovementDto {
+  @ApiProperty({
+    type: [LegDto],
+    minItems: 2,
+    maxItems: LEGS_MAX,
+    description: 'They add up to zero in each currency.',
+    example: [
+      { wallet_id: WALLET_EXAMPLE_ID, amount: '-150.00' },
+      { wallet_id: OTHER_WALLET_EXAMPLE_ID, amount: '150.00' },
+    ],
+  })
+  @IsListOf(() => LegDto, 2, LEGS_MAX)
+  entries: LegDto[];
+}
+
+export class ReversalDto extends MovementDto {
+  @ApiPropertyOptional({ ...AMOUNT, description: 'A part of it. Left out: all that is left.', example: '50.00' })
+  @MayBeAbsent()
+  @IsAmount()
+  amount?: AmountInput;
+
+  @ApiPropertyOptional({
+    description: 'The currency of `amount`, where the transaction has several; the others follow in proportion.',
+    example: 'INR',
+  })
+  @MayBeAbsent()
+  @IsCurrency()
+  currency?: string;
+
+  @ApiProperty({ description: 'Why; kept with it.', maxLength: 500, example: 'Goods returned' })
+  @IsText(500)
+  reason: string;
+
+  @ApiPropertyOptional({
+    enum: ['refuse', 'allow_negative'],
+    default: 'refuse',
+    description:
+      'What happens where a wallet that gives money back would go under its floor. `allow_negative` (operators) ' +
+      'reverses all the same; the wallet then has a shortfall and pays nothing until it is made good.',
+  })
+  @MayBeAbsent()
+  @IsIn(['refuse', 'allow_negative'], { message: 'must be refuse or allow_negative' })
+  on_shortfall: 'refuse' | 'allow_negative' = 'refuse';
+}
+
+export class DryRunQuery {
+  @ApiPropertyOptional({
+    type: 'boolean',
+    default: false,
+    description:
+      'Tells what would happen now: 200 with the outcome, or the refusal. Nothing is written, no key is used.',
+  })
+  @IsFlag()
+  dry_run: boolean = false;
 }
 
 export class TransactionIdParam {
@@ -128,6 +205,20 @@ export class TransactionFilter {
   @IsInstant()
   created_before?: string;
 
+  @ApiPropertyOptional({
+    format: 'uuid',
+    description: 'The reversals of this transaction.',
+    example: TRANSACTION_EXAMPLE_ID,
+  })
+  @MayBeAbsent()
+  @IsId()
+  reverses_id?: string;
+
+  @ApiPropertyOptional({ format: 'uuid', description: 'The captures of this hold.', example: HOLD_EXAMPLE_ID })
+  @MayBeAbsent()
+  @IsId()
+  hold_id?: string;
+
   @ApiPropertyOptional({ description: 'A JSON object that the metadata must contain.', example: '{"plan":"gold"}' })
   @MayBeAbsent()
   @IsText(2_000)
@@ -149,22 +240,49 @@ export class PostedEntryBody {
   @ApiProperty({ format: 'uuid', example: WALLET_EXAMPLE_ID }) wallet_id: string;
   @ApiProperty({ description: 'Number of the entry in its wallet: 1, 2, 3, …', example: 2 }) seq: number;
   @ApiProperty({ description: 'Signed: what came in is positive.', example: '-150.00' }) amount: string;
+  @ApiProperty({ example: 'INR' }) currency: string;
   @ApiProperty({ description: 'Balance of the wallet right after.', example: '350.00' }) balance_after: string;
 }
+
+const ID_OR_NULL = { type: String, format: 'uuid', nullable: true } as const;
 
 export class TransactionBody {
   @ApiProperty({ format: 'uuid', example: TRANSACTION_EXAMPLE_ID }) id: string;
   @ApiProperty({ enum: TRANSACTION_TYPES, example: 'debit' }) type: TransactionType;
-  @ApiProperty({ enum: ['posted'], example: 'posted' }) status: 'posted';
-  @ApiProperty({ example: '150.00' }) amount: string;
-  @ApiProperty({ example: 'INR' }) currency: string;
+  @ApiProperty({ enum: ['posted', 'dry_run'], example: 'posted' }) status: 'posted' | 'dry_run';
+  @ApiProperty({
+    ...{ type: String, nullable: true, example: '150.00' },
+    description: 'What came into wallets. Null where the entries have several currencies.',
+  })
+  amount: string | null;
+  @ApiProperty({ type: String, nullable: true, example: 'INR' }) currency: string | null;
   @ApiProperty({ type: String, nullable: true, example: 'Order 1042' }) description: string | null;
   @ApiProperty({ type: String, nullable: true, example: 'order-1042' }) reference: string | null;
   @ApiProperty(API_METADATA) metadata: Metadata;
   @ApiProperty({ description: 'Who asked for it.', example: 'operator' }) actor: string;
-  @ApiProperty({ type: [PostedEntryBody], description: 'They add up to zero.' }) entries: PostedEntryBody[];
+  @ApiProperty({ ...ID_OR_NULL, description: 'Of a reversal: what it undoes.', example: null })
+  reverses_id: string | null;
+  @ApiProperty({ ...ID_OR_NULL, description: 'Of a capture: its hold.', example: null }) hold_id: string | null;
+  @ApiProperty({ type: String, nullable: true, description: 'Of a reversal: why.', example: null })
+  reason: string | null;
+  @ApiProperty({ type: [PostedEntryBody], description: 'They add up to zero in each currency.' })
+  entries: PostedEntryBody[];
   @ApiProperty({ format: 'date-time', example: '2026-01-31T09:30:00.000Z' }) effective_at: string;
   @ApiProperty({ format: 'date-time', example: '2026-01-31T09:30:00.000Z' }) created_at: string;
+}
+
+/** What a dry run answers: the transaction as it would be, without an id. */
+export class DryRunTransactionBody extends OmitType(TransactionBody, ['id']) {}
+
+export class AmountBody {
+  @ApiProperty({ example: 'INR' }) currency: string;
+  @ApiProperty({ example: '50.00' }) amount: string;
+}
+
+export class ReversalsBody {
+  @ApiProperty({ type: [AmountBody], description: 'What its reversals gave back.' }) reversed: AmountBody[];
+  @ApiProperty({ type: [AmountBody], description: 'What can still be reversed.' }) reversible: AmountBody[];
+  @ApiProperty({ type: [TransactionBody], description: 'The reversals, oldest first.' }) data: TransactionBody[];
 }
 
 /** The answer of a money call, without what only a read tells. */
@@ -181,22 +299,26 @@ export class IdempotencyKeyParam {
   key: string;
 }
 
-export function transactionBody(t: PostedTransaction): TransactionBody {
+export function transactionBody(t: ReadTransaction): TransactionBody {
   return {
     id: t.id,
     type: t.type,
     status: 'posted',
-    amount: formatAmount(t.amountMinor, t.currency),
+    amount: t.amountMinor === null ? null : formatAmount(t.amountMinor, t.currency!),
     currency: t.currency,
     description: t.description,
     reference: t.reference,
     metadata: t.metadata ?? {},
     actor: t.actor,
+    reverses_id: t.reversesId,
+    hold_id: t.holdId,
+    reason: t.reason,
     entries: t.entries.map((entry) => ({
       wallet_id: entry.walletId,
       seq: entry.seq,
-      amount: formatAmount(entry.amountMinor, t.currency),
-      balance_after: formatAmount(entry.balanceAfterMinor, t.currency),
+      amount: formatAmount(entry.amountMinor, entry.currency),
+      currency: entry.currency,
+      balance_after: formatAmount(entry.balanceAfterMinor, entry.currency),
     })),
     effective_at: t.effectiveAt.toISOString(),
     created_at: t.createdAt.toISOString(),

@@ -5,7 +5,7 @@ import type { RawRow } from '../database/raw-row.js';
 import { Problem } from '../errors.js';
 import { CURSOR_ID, CURSOR_SEQ, pageOf, readCursor, type Page } from '../paging.js';
 import { readAmount } from '../wallets/wallets.service.js';
-import type { PostedTransaction } from './posting.rules.js';
+import type { ReadTransaction } from './ledger.js';
 import {
   transactionBody,
   type ListTransactionsQuery,
@@ -17,9 +17,24 @@ import {
 export class TransactionsQueries {
   constructor(private readonly dataSource: DataSource) {}
 
-  async find(id: string): Promise<PostedTransaction | undefined> {
-    const [row] = await this.dataSource.query(`${SELECT} FROM transactions t WHERE t.id = $1`, [id]);
-    return row && toTransaction(row);
+  async find(id: string): Promise<ReadTransaction | undefined> {
+    return (await this.findAll([id])).get(id);
+  }
+
+  async findAll(ids: string[]): Promise<Map<string, ReadTransaction>> {
+    const rows: RawRow[] = await this.dataSource.query(`${SELECT} FROM transactions t WHERE t.id = ANY($1::uuid[])`, [
+      ids,
+    ]);
+    return new Map(rows.map((row) => [row.id, toTransaction(row)]));
+  }
+
+  /** The reversals of a transaction, oldest first. */
+  async reversalsOf(id: string): Promise<ReadTransaction[]> {
+    const rows: RawRow[] = await this.dataSource.query(
+      `${SELECT} FROM transactions t WHERE t.reverses_id = $1 ORDER BY t.created_at, t.id`,
+      [id],
+    );
+    return rows.map(toTransaction);
   }
 
   /** Transactions, newest first: of one wallet in the order of its entries, otherwise by id. */
@@ -31,7 +46,13 @@ export class TransactionsQueries {
     let from = 'transactions t';
     if (query.wallet_id !== undefined) {
       from = 'entries own JOIN transactions t ON t.id = own.transaction_id';
-      where.push(`own.wallet_id = ${bind(query.wallet_id)}`);
+      // A transaction with several legs in the wallet is listed once, at the last of them.
+      where.push(
+        `own.wallet_id = ${bind(query.wallet_id)}`,
+        `NOT EXISTS (
+        SELECT FROM entries later WHERE later.transaction_id = t.id AND later.wallet_id = own.wallet_id
+           AND later.seq > own.seq)`,
+      );
     }
     const position = query.wallet_id === undefined ? 't.id' : 'own.seq';
     if (after !== undefined) where.push(`${position} < ${bind(after)}`);
@@ -66,6 +87,8 @@ export function filterConditions(filter: TransactionFilter, bind: (value: unknow
   }
   if (filter.created_from !== undefined) conditions.push(`t.created_at >= ${bind(filter.created_from)}`);
   if (filter.created_before !== undefined) conditions.push(`t.created_at < ${bind(filter.created_before)}`);
+  if (filter.reverses_id !== undefined) conditions.push(`t.reverses_id = ${bind(filter.reverses_id)}`);
+  if (filter.hold_id !== undefined) conditions.push(`t.hold_id = ${bind(filter.hold_id)}`);
   if (filter.metadata !== undefined) conditions.push(`t.metadata @> ${bind(metadataText(filter.metadata))}::jsonb`);
   return conditions;
 }
@@ -84,27 +107,34 @@ function metadataText(text: string): string {
   throw Problem.field('metadata', 'must be a JSON object with at least one name, such as {"plan":"gold"}');
 }
 
+/** With the entries in the order of their legs. Their currency is the transaction's, unless that has several. */
 const SELECT = `
-  SELECT t.*, (SELECT json_agg(json_build_object('w', e.wallet_id, 's', e.seq, 'a', e.amount::text,
-                                                 'b', e.balance_after::text) ORDER BY e.amount, e.wallet_id)
+  SELECT t.*, (SELECT json_agg(json_build_object('w', e.wallet_id, 's', e.seq, 'l', e.leg, 'a', e.amount::text,
+                 'b', e.balance_after::text,
+                 'c', coalesce(t.currency, (SELECT currency FROM wallets WHERE id = e.wallet_id))) ORDER BY e.leg)
                  FROM entries e WHERE e.transaction_id = t.id) AS entries`;
 
-function toTransaction(row: RawRow): PostedTransaction {
+/** Entries as the answers show them; what only the chain needs is not read. */
+function toTransaction(row: RawRow): ReadTransaction {
   return {
     id: row.id,
     type: row.type,
     currency: row.currency,
-    amountMinor: BigInt(row.amount),
+    amountMinor: row.amount === null ? null : BigInt(row.amount),
     description: row.description,
     reference: row.reference,
     metadata: row.metadata,
     actor: row.actor,
     reversesId: row.reverses_id,
+    holdId: row.hold_id,
+    reason: row.reason,
     effectiveAt: row.effective_at,
     createdAt: row.created_at,
-    entries: row.entries.map((e: { w: string; s: number; a: string; b: string }) => ({
+    entries: row.entries.map((e: { w: string; s: number; l: number; a: string; b: string; c: string }) => ({
       walletId: e.w,
+      currency: e.c,
       seq: e.s,
+      leg: e.l,
       amountMinor: BigInt(e.a),
       balanceAfterMinor: BigInt(e.b),
     })),

@@ -1,36 +1,45 @@
 /**
- * Turns requests for money into postings, hands them to the engine, and puts outcomes into answers. With currency and
- * external wallet in memory, credit and debit wait equally long before they queue: calls made in one turn of the event
- * loop are queued in their order, which `asper import` relies on.
+ * Turns requests for money into postings. With currency and external wallet in memory, credit and debit wait equally
+ * long before they queue: calls made in one turn of the event loop are queued in their order, which `asper import`
+ * relies on.
  */
 import { Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
 import type { Caller } from '../caller.js';
-import { Problem, problemBody, type ErrorCode } from '../errors.js';
+import { Problem, problemBody, type ErrorCode, type FieldError } from '../errors.js';
 import { IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
-import type { FoundOutcome } from '../idempotency/idempotency.store.js';
+import { formatAmount } from '../money.js';
 import { ExternalWallets } from '../wallets/external-wallets.js';
 import { WalletCurrencies } from '../wallets/wallet-currencies.js';
 import { readAmount } from '../wallets/wallets.service.js';
-import { PostingEngine, type EngineOutcome } from './posting.engine.js';
-import type { Leg, Posting } from './posting.rules.js';
 import type { Metadata } from '../users/user.entity.js';
-import type { TransactionType } from './transaction.entity.js';
+import type { Leg, Movement, Posting, ReadTransaction } from './ledger.js';
+import { PostingService } from './posting.service.js';
 import {
   transactionBody,
   type CreditDto,
   type DebitDto,
   type IdempotencyKeyBody,
-  type PostingDto,
+  type JournalDto,
+  type MovementDto,
+  type NotesDto,
+  type ReversalDto,
+  type ReversalsBody,
   type TransactionBody,
   type TransferDto,
 } from './transactions.dto.js';
 import { TransactionsQueries } from './transactions.queries.js';
 
+/** A movement that a request asks for, and what of it makes the request the same: ids and time are chosen once posted. */
+export interface Draft {
+  movement: Omit<Movement, 'id' | 'actor' | 'kind'>;
+  request: readonly unknown[];
+}
+
 @Injectable()
 export class TransactionsService {
   constructor(
-    private readonly engine: PostingEngine,
+    private readonly postings: PostingService,
     private readonly queries: TransactionsQueries,
     private readonly idempotency: IdempotencyService,
     private readonly currencies: WalletCurrencies,
@@ -38,19 +47,53 @@ export class TransactionsService {
   ) {}
 
   /** Money from outside into a wallet. */
-  async credit(walletId: string, dto: CreditDto, caller: Caller): Promise<Answer<TransactionBody>> {
-    const currency = await this.currencies.of(walletId);
-    return this.post('credit', currency, await this.externals.idFor(currency), walletId, dto, caller, walletId);
+  async credit(walletId: string, dto: CreditDto, caller: Caller, isDryRun = false): Promise<Answer<TransactionBody>> {
+    return this.post(await this.draftCredit(walletId, dto), caller, walletId, isDryRun);
   }
 
   /** Money out of a wallet to outside. */
-  async debit(walletId: string, dto: DebitDto, caller: Caller): Promise<Answer<TransactionBody>> {
-    const currency = await this.currencies.of(walletId);
-    return this.post('debit', currency, walletId, await this.externals.idFor(currency), dto, caller, walletId);
+  async debit(walletId: string, dto: DebitDto, caller: Caller, isDryRun = false): Promise<Answer<TransactionBody>> {
+    return this.post(await this.draftDebit(walletId, dto), caller, walletId, isDryRun);
   }
 
   /** Money between two wallets of one currency. `If-Match` is held against the wallet that pays. */
-  async transfer(dto: TransferDto, caller: Caller): Promise<Answer<TransactionBody>> {
+  async transfer(dto: TransferDto, caller: Caller, isDryRun = false): Promise<Answer<TransactionBody>> {
+    return this.post(await this.draftTransfer(dto), caller, dto.from_wallet_id, isDryRun);
+  }
+
+  /** Any number of legs that add up to zero. `If-Match` is held against the wallet of the first. */
+  async journal(dto: JournalDto, caller: Caller, isDryRun = false): Promise<Answer<TransactionBody>> {
+    return this.post(await this.draftJournal(dto), caller, dto.entries[0]!.wallet_id, isDryRun);
+  }
+
+  async draftCredit(walletId: string, dto: CreditDto): Promise<Draft> {
+    const currency = await this.currencies.of(walletId);
+    const amountMinor = readAmount('amount', dto.amount, currency);
+    // The wallet outside depends on the process that answers; it is no part of what the caller asked for.
+    return draft(
+      'credit',
+      currency,
+      amountMinor,
+      legs(await this.externals.idFor(currency), walletId, amountMinor),
+      dto,
+      [walletId],
+    );
+  }
+
+  async draftDebit(walletId: string, dto: DebitDto): Promise<Draft> {
+    const currency = await this.currencies.of(walletId);
+    const amountMinor = readAmount('amount', dto.amount, currency);
+    const minimumBalanceMinor =
+      dto.minimum_balance === undefined ? undefined : readAmount('minimum_balance', dto.minimum_balance, currency);
+    const outside = await this.externals.idFor(currency);
+    const { movement, request } = draft('debit', currency, amountMinor, legs(walletId, outside, amountMinor), dto, [
+      walletId,
+      minimumBalanceMinor,
+    ]);
+    return { movement: { ...movement, minimumBalanceMinor }, request };
+  }
+
+  async draftTransfer(dto: TransferDto): Promise<Draft> {
     const { from_wallet_id: from, to_wallet_id: to } = dto;
     if (from === to) throw Problem.field('to_wallet_id', 'must be another wallet than from_wallet_id');
     const currency = await this.currencies.of(from);
@@ -58,14 +101,82 @@ export class TransactionsService {
     if (toCurrency !== currency) {
       throw new Problem('currency_mismatch', `The paying wallet holds ${currency}, the other one ${toCurrency}.`);
     }
-    return this.post('transfer', currency, from, to, dto, caller, from);
+    const amountMinor = readAmount('amount', dto.amount, currency);
+    return draft('transfer', currency, amountMinor, legs(from, to, amountMinor), dto, [from, to]);
+  }
+
+  async draftJournal(dto: JournalDto): Promise<Draft> {
+    const sums = new Map<string, bigint>();
+    const legs: Leg[] = [];
+    let creditMinor = 0n;
+    for (const [i, entry] of dto.entries.entries()) {
+      const currency = await this.currencies.of(entry.wallet_id);
+      const amountMinor = readAmount(`entries.${i}.amount`, entry.amount, currency);
+      if (amountMinor === 0n) throw Problem.field(`entries.${i}.amount`, 'must not be zero');
+      legs.push({ walletId: entry.wallet_id, amountMinor });
+      sums.set(currency, (sums.get(currency) ?? 0n) + amountMinor);
+      if (amountMinor > 0n) creditMinor += amountMinor;
+    }
+    const uneven = [...sums].filter(([, sum]) => sum !== 0n);
+    if (uneven.length > 0) {
+      const found = uneven.map(([currency, sum]) => `${formatAmount(sum, currency)} ${currency}`).join(', ');
+      throw Problem.field('entries', `must add up to zero in each currency, not to ${found}`);
+    }
+    const isOne = sums.size === 1;
+    const parts = legs.map(({ walletId, amountMinor }) => [walletId, amountMinor]);
+    return draft('journal', isOne ? [...sums.keys()][0]! : null, isOne ? creditMinor : null, legs, dto, parts);
+  }
+
+  /** Undoes a transaction, whole or in part. `If-Match` has no meaning here: the original never changes. */
+  async reverse(id: string, dto: ReversalDto, caller: Caller, isDryRun = false): Promise<Answer<TransactionBody>> {
+    const original = await this.find(id);
+    if (original.type === 'reversal') throw new Problem('not_reversible', `Transaction ${id} is a reversal.`);
+    const part = partOf(original, dto);
+    const notes = notesOf(dto);
+    const { reason, on_shortfall: onShortfall } = dto;
+    const effectiveAt = instantOf(dto.effective_at);
+    const request = [
+      'reversal',
+      id,
+      part?.amountMinor,
+      part?.currency,
+      reason,
+      onShortfall,
+      ...Object.values(notes),
+      effectiveAt,
+    ];
+    const build = (): Posting => ({
+      ...{ kind: 'reversal', id: uuidv7(), actor: caller.scope, original, part, reason, effectiveAt, ...notes },
+      allowNegative: onShortfall === 'allow_negative',
+    });
+    return this.postings.transaction(caller, request, build, isDryRun);
+  }
+
+  /** What has been given back of a transaction, and what can still be. */
+  async reversals(id: string): Promise<ReversalsBody> {
+    const original = await this.find(id);
+    const reversals = await this.queries.reversalsOf(id);
+    const totals = (transactions: ReadTransaction[]) => {
+      const sums = new Map(original.entries.map(({ currency }) => [currency, 0n]));
+      for (const { currency, amountMinor } of transactions.flatMap(({ entries }) => entries)) {
+        if (amountMinor > 0n) sums.set(currency, sums.get(currency)! + amountMinor);
+      }
+      return sums;
+    };
+    const [whole, given] = [totals([original]), totals(reversals)];
+    const list = (amountOf: (currency: string) => bigint) =>
+      [...whole.keys()].map((currency) => ({ currency, amount: formatAmount(amountOf(currency), currency) }));
+    const isReversible = original.type !== 'reversal';
+    return {
+      reversed: list((currency) => given.get(currency)!),
+      reversible: list((currency) => (isReversible ? whole.get(currency)! - given.get(currency)! : 0n)),
+      data: reversals.map(transactionBody),
+    };
   }
 
   /** @throws {Problem} `transaction_not_found` */
   async read(id: string): Promise<TransactionBody> {
-    const transaction = await this.queries.find(id);
-    if (!transaction) throw new Problem('transaction_not_found', `There is no transaction ${id}.`);
-    return transactionBody(transaction);
+    return transactionBody(await this.find(id));
   }
 
   /** What a key of the caller led to. @throws {Problem} `idempotency_key_not_found` */
@@ -77,59 +188,57 @@ export class TransactionsService {
       return { key, status_code: 201, body: await this.read(found.transactionId), created_at };
     const { statusCode: status_code, body } = found;
     if (status_code < 400) return { key, status_code, body, created_at };
-    const { code, detail } = body as { code: ErrorCode; detail: string };
-    return { key, status_code, body: problemBody(code, detail), created_at };
+    const { code, detail, errors } = body as { code: ErrorCode; detail: string; errors?: FieldError[] };
+    return { key, status_code, body: problemBody(code, detail, errors), created_at };
   }
 
-  private post(
-    type: TransactionType,
-    currency: string,
-    from: string,
-    to: string,
-    dto: PostingDto & Partial<DebitDto>,
-    caller: Caller,
-    guarded: string,
-  ): Promise<Answer<TransactionBody>> {
-    const amountMinor = readAmount('amount', dto.amount, currency);
-    const minimumBalanceMinor =
-      dto.minimum_balance === undefined ? undefined : readAmount('minimum_balance', dto.minimum_balance, currency);
-    const effectiveAt = dto.effective_at === undefined ? undefined : new Date(dto.effective_at);
-    const { description, reference } = dto;
-    const metadata = dto.metadata && inStoredOrder(dto.metadata);
-    // The wallet outside depends on the process that answers; it is no part of what the caller asked for.
-    const wallets = type === 'credit' ? [to] : type === 'debit' ? [from] : [from, to];
-    const request = [type, wallets, amountMinor, minimumBalanceMinor, description, reference, metadata, effectiveAt];
-    return this.idempotency.once(caller, request, async (fingerprint) => {
-      const posting: Posting = {
-        transactionId: uuidv7(),
-        type,
-        currency,
-        amountMinor,
-        legs: legs(from, to, amountMinor),
-        scope: caller.scope,
-        key: caller.idempotencyKey,
-        fingerprint,
-        description,
-        reference,
-        metadata,
-        effectiveAt,
-        minimumBalanceMinor,
-        ifMatch: caller.ifMatch === undefined ? undefined : { walletId: guarded, version: caller.ifMatch },
-      };
-      return this.answerOf(posting, await this.engine.post(posting));
-    });
+  private async find(id: string): Promise<ReadTransaction> {
+    const transaction = await this.queries.find(id);
+    if (!transaction) throw new Problem('transaction_not_found', `There is no transaction ${id}.`);
+    return transaction;
   }
 
-  private async answerOf(posting: Posting, outcome: EngineOutcome): Promise<Answer<TransactionBody>> {
-    if (outcome.kind === 'posted') {
-      return { status: 201, body: transactionBody(outcome.transaction), replayed: false };
-    }
-    if (outcome.kind === 'refused') throw new Problem(outcome.code, outcome.detail);
-    const found: FoundOutcome = this.idempotency.replay(outcome, posting.fingerprint);
-    if (found.kind !== 'executed') throw new Error('a key of another call has the fingerprint of a posting');
-    const replayed = found.transactionId !== posting.transactionId;
-    return { status: 201, body: await this.read(found.transactionId), replayed };
+  private post({ movement, request }: Draft, caller: Caller, guarded: string, isDryRun: boolean) {
+    const { ifMatch: version, scope: actor } = caller;
+    const ifMatch = version === undefined ? undefined : { walletId: guarded, version };
+    const build = (): Posting => ({ ...movement, kind: 'movement', id: uuidv7(), actor, ifMatch });
+    return this.postings.transaction(caller, request, build, isDryRun);
   }
+}
+
+function draft(
+  type: Movement['type'],
+  currency: string | null,
+  amountMinor: bigint | null,
+  legs: Leg[],
+  dto: MovementDto,
+  own: readonly unknown[],
+): Draft {
+  const notes = notesOf(dto);
+  const effectiveAt = instantOf(dto.effective_at);
+  return {
+    movement: { type, currency, amountMinor, legs, effectiveAt, ...notes },
+    request: [type, own, amountMinor, ...Object.values(notes), effectiveAt],
+  };
+}
+
+/** What a request says about itself, always in this order. */
+export function notesOf({ description, reference, metadata }: NotesDto) {
+  return { description, reference, metadata: metadata && inStoredOrder(metadata) };
+}
+
+export function instantOf(text: string | undefined): Date | undefined {
+  return text === undefined ? undefined : new Date(text);
+}
+
+function partOf(original: ReadTransaction, dto: ReversalDto): { amountMinor: bigint; currency: string } | undefined {
+  if (dto.amount === undefined) return undefined;
+  const currencies = new Set(original.entries.map(({ currency }) => currency));
+  const currency = dto.currency ?? original.currency;
+  if (currency === null)
+    throw Problem.field('currency', `is needed: the transaction has ${[...currencies].join(', ')}`);
+  if (!currencies.has(currency)) throw Problem.field('currency', `must be one of ${[...currencies].join(', ')}`);
+  return { amountMinor: readAmount('amount', dto.amount, currency), currency };
 }
 
 function legs(from: string, to: string, amountMinor: bigint): Leg[] {

@@ -8,14 +8,25 @@ import {
   PrimaryColumn,
   UpdateDateColumn,
   VersionColumn,
+  VirtualColumn,
 } from 'typeorm';
 import { minorUnits } from '../money.js';
 import { User, type Metadata } from '../users/user.entity.js';
 
 export const WALLET_STATUSES = ['active', 'frozen', 'closed'] as const;
 export type WalletStatus = (typeof WALLET_STATUSES)[number];
+/** What a frozen wallet refuses: `debits` lets money in, `all` lets nothing move. */
+export const FREEZE_MODES = ['debits', 'all'] as const;
+export type FreezeMode = (typeof FREEZE_MODES)[number];
 /** `external` wallets stand for the world outside: the other side of every credit and debit, without a floor. */
 export type WalletKind = 'customer' | 'external';
+
+/** What has expired and not been released yet; looked up only where something can have. */
+function expiredHeldSql(wallet: string): string {
+  return `CASE WHEN ${wallet}.holds_expire_at <= now() THEN (
+    SELECT coalesce(sum(h.amount - h.captured), 0) FROM holds h
+     WHERE h.wallet_id = ${wallet}.id AND h.status = 'active' AND h.expires_at <= now()) ELSE 0 END`;
+}
 
 /** Money of one currency with one owner. Only `transactions/` writes its balance. */
 // Names and shapes as in migrations/, so that `migration:generate` finds nothing to change.
@@ -25,7 +36,11 @@ export type WalletKind = 'customer' | 'external';
 @Check('wallets_currency_shape', `currency ~ '^[A-Z]{3}$'`)
 @Check('wallets_status_known', `status IN ('active', 'frozen', 'closed')`)
 @Check('wallets_held_not_negative', `held >= 0`)
-@Check('wallets_floor_holds', `kind = 'external' OR entry_count = 0 OR balance - held >= minimum_balance`)
+@Check('wallets_floor_holds', `kind = 'external' OR entry_count = 0 OR balance - held >= minimum_balance - shortfall`)
+@Check('wallets_shortfall_not_negative', `shortfall >= 0`)
+@Check('wallets_freeze_mode_known', `freeze_mode IN ('debits', 'all')`)
+@Check('wallets_frozen_has_mode', `(status = 'frozen') = (freeze_mode IS NOT NULL)`)
+@Check('wallets_closed_is_empty', `status <> 'closed' OR (balance = 0 AND held = 0)`)
 @Check('wallets_empty_without_entries', `entry_count > 0 OR balance = 0`)
 export class Wallet {
   @PrimaryColumn('uuid')
@@ -52,17 +67,44 @@ export class Wallet {
   @Column('bigint', { transformer: minorUnits, default: 0 })
   balance: bigint;
 
-  /** Minor units reserved by holds. */
+  /** Minor units: all that ever came in. */
+  @Column('bigint', { transformer: minorUnits, default: 0 })
+  credited: bigint;
+
+  /** Minor units reserved by holds, also by those that have expired since the wallet last moved. */
   @Column('bigint', { transformer: minorUnits, default: 0 })
   held: bigint;
+
+  /** Minor units of `held` whose holds have expired: they no longer count. */
+  @VirtualColumn({ type: 'bigint', transformer: minorUnits, query: expiredHeldSql })
+  expired: bigint;
+
+  /** No hold expires before; null where nothing is held. */
+  @Column('timestamptz', { name: 'holds_expire_at', nullable: true })
+  holdsExpireAt: Date | null;
 
   /** Minor units: `balance - held` stays at or above it after every posting. Negative is a credit line. */
   @Column('bigint', { name: 'minimum_balance', transformer: minorUnits })
   minimumBalance: bigint;
 
+  /** Minor units by which reversals have taken the wallet under its minimum. No debit passes until it is zero. */
+  @Column('bigint', { transformer: minorUnits, default: 0 })
+  shortfall: bigint;
+
   /** Number of entries, which is also the `seq` of the last one. */
   @Column('bigint', { name: 'entry_count', default: 0, transformer: { to: (n: number) => n, from: Number } })
   entryCount: number;
+
+  /** Hash of the last entry: the end of the wallet's chain. */
+  @Column('bytea', { name: 'last_hash', nullable: true })
+  lastHash: Buffer | null;
+
+  @Column('text', { name: 'freeze_mode', nullable: true })
+  freezeMode: FreezeMode | null;
+
+  /** Whether `wallet_limits` has a row for it. */
+  @Column('boolean', { default: false })
+  limited: boolean;
 
   @Column('jsonb', { nullable: true })
   metadata: Metadata | null;

@@ -1,12 +1,10 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { Transform } from 'class-transformer';
-import { IsBoolean } from 'class-validator';
 import { formatAmount, type AmountInput } from '../money.js';
 import { PageQuery } from '../paging.js';
 import type { Metadata } from '../users/user.entity.js';
 import { API_METADATA } from '../users/users.dto.js';
-import { IsCurrency, IsId, IsMetadata, IsSignedAmount, IsText, MayBeAbsent } from '../validation.js';
-import { WALLET_STATUSES, type Wallet, type WalletStatus } from './wallet.entity.js';
+import { IsCurrency, IsFlag, IsId, IsMetadata, IsSignedAmount, IsText, MayBeAbsent } from '../validation.js';
+import { FREEZE_MODES, WALLET_STATUSES, type FreezeMode, type Wallet, type WalletStatus } from './wallet.entity.js';
 
 export const WALLET_EXAMPLE_ID = '0199a3c2-9b1e-7f3a-8c55-0d6b2f4e7a90';
 const LABEL = { description: 'Tells the wallets of one owner and currency apart.', maxLength: 100, example: 'main' };
@@ -91,9 +89,7 @@ export class ListWalletsQuery extends PageQuery {
     default: false,
     description: 'Also wallets that stand for the world outside.',
   })
-  @MayBeAbsent()
-  @Transform(({ value }: { value: unknown }) => (value === 'true' ? true : value === 'false' ? false : value))
-  @IsBoolean({ message: 'must be true or false' })
+  @IsFlag()
   include_system: boolean = false;
 }
 
@@ -105,10 +101,17 @@ export class WalletBody {
   @ApiProperty({ example: 'INR' }) currency: string;
   @ApiProperty({ example: 'main' }) label: string;
   @ApiProperty({ enum: WALLET_STATUSES, example: 'active' }) status: WalletStatus;
+  @ApiProperty({ enum: FREEZE_MODES, nullable: true, description: 'What a frozen wallet refuses.', example: null })
+  freeze_mode: FreezeMode | null;
   @ApiProperty({ description: 'Sum of all entries.', example: '150.00' }) balance: string;
   @ApiProperty({ description: 'Reserved by holds.', example: '0.00' }) held: string;
   @ApiProperty({ description: '`balance` less `held`.', example: '150.00' }) available: string;
   @ApiProperty({ example: '100.00' }) minimum_balance: string;
+  @ApiProperty({
+    description: 'By how much reversals took it under the minimum balance. It pays nothing until this is zero.',
+    example: '0.00',
+  })
+  shortfall: string;
   @ApiProperty({ description: 'Number of entries.', example: 1 }) entry_count: number;
   @ApiProperty(API_METADATA) metadata: Metadata;
   @ApiProperty({ description: 'The ETag without quotes.', example: 2 }) version: number;
@@ -118,6 +121,11 @@ export class WalletBody {
 
 export function walletBody(wallet: Wallet): WalletBody {
   const money = (minor: bigint) => formatAmount(minor, wallet.currency);
+  const heldMinor = wallet.held - wallet.expired;
+  const availableMinor = wallet.balance - heldMinor;
+  // Expired holds that are not written off yet may cover a part of it already.
+  const missingMinor = wallet.minimumBalance - availableMinor;
+  const shortfallMinor = wallet.shortfall > missingMinor ? (missingMinor > 0n ? missingMinor : 0n) : wallet.shortfall;
   return {
     id: wallet.id,
     user_id: wallet.userId,
@@ -125,10 +133,12 @@ export function walletBody(wallet: Wallet): WalletBody {
     currency: wallet.currency,
     label: wallet.label,
     status: wallet.status,
+    freeze_mode: wallet.freezeMode,
     balance: money(wallet.balance),
-    held: money(wallet.held),
-    available: money(wallet.balance - wallet.held),
+    held: money(heldMinor),
+    available: money(availableMinor),
     minimum_balance: money(wallet.minimumBalance),
+    shortfall: money(shortfallMinor),
     entry_count: wallet.entryCount,
     metadata: wallet.metadata ?? {},
     version: wallet.version,

@@ -1,0 +1,29 @@
+/** IANA time zones, as the machine's ICU knows them. */
+const formatters = new Map<string, Intl.DateTimeFormat>();
+
+/** Whether a text names a time zone: `Asia/Kolkata`, `UTC`. Offsets such as `+05:30` do not: they know no summer. */
+export function isTimeZone(zone: unknown): zone is string {
+  if (typeof zone !== 'string' || !/^[A-Za-z][A-Za-z0-9_+/-]{1,63}$/.test(zone)) return false;
+  try {
+    formatterOf(zone);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The calendar day of an instant in a time zone, as `2026-01-31`. */
+export function dayIn(zone: string, instant: Date): string {
+  if (zone === 'UTC') return instant.toISOString().slice(0, 10);
+  return formatterOf(zone).format(instant);
+}
+
+function formatterOf(zone: string): Intl.DateTimeFormat {
+  let formatter = formatters.get(zone);
+  if (!formatter) {
+    // Canadian English writes days as ISO 8601 does.
+    formatter = new Intl.DateTimeFormat('en-CA', { timeZone: zone, year: 'numeric', month: '2-digit', day: '2-digit' });
+    formatters.set(zone, formatter);
+  }
+  return formatter;
+}
