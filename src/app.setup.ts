@@ -36,6 +36,10 @@ export async function createApp(config: Config): Promise<NestFastifyApplication>
     void reply.header('X-Request-Id', request.id);
     done();
   });
+  // Routes are registered later, on init.
+  fastify.addHook('onRoute', (route) => {
+    if (route.url === '/v1/transactions/batch') route.bodyLimit = config.batchBytesMax;
+  });
   SwaggerModule.setup('docs', app, () => openApiDocument(app), {
     jsonDocumentUrl: 'docs-json',
     yamlDocumentUrl: 'docs-yaml',
@@ -50,7 +54,7 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
   const about = new DocumentBuilder()
     .setTitle('Asper Wallet')
     .setDescription(
-      'Wallets with double entry and a history that adds up. Amounts are decimal strings in the major unit; ' +
+      'Wallets with double entry, holds and a history that adds up. Amounts are decimal strings in the major unit; ' +
         'errors are RFC 9457 problems; every POST takes an `Idempotency-Key`.',
     )
     .setVersion('1')

@@ -113,3 +113,11 @@ export function ApiPage(item: Type) {
     }),
   );
 }
+
+/** Documents the answers of a money POST: 201 where it was done, 200 where `dry_run` only asked. */
+export function ApiMoney(body: Type, dryRunBody: Type = body) {
+  return applyDecorators(
+    ApiResponse({ status: 201, description: 'Done, and durable.', type: body }),
+    ApiResponse({ status: 200, description: 'What `dry_run=true` would do, without ids.', type: dryRunBody }),
+  );
+}

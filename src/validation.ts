@@ -120,8 +120,18 @@ export function IsTimeZone() {
   );
 }
 
-/** A list of `min` to `max` objects of a class; mistakes name the item: `entries.3.amount`. */
-export function IsListOf(type: () => new () => object, min: number, max: number) {
+/**
+ * A list of `min` to `max` objects of a class; mistakes name the item: `entries.3.amount`.
+ * @param byType the class of an item by its field `type`; the first class is for those of an unknown one.
+ */
+export function IsListOf(
+  type: () => new () => object,
+  min: number,
+  max: number,
+  byType: Record<string, new () => object> = {},
+) {
+  const subTypes = Object.entries(byType).map(([name, value]) => ({ name, value }));
+  const discriminator = { property: 'type', subTypes };
   return applyDecorators(
     rule('isListOf', (value) => {
       if (!Array.isArray(value)) return 'must be a list';
@@ -131,7 +141,7 @@ export function IsListOf(type: () => new () => object, min: number, max: number)
       return value.every(isObject) ? undefined : 'must be a list of objects';
     }),
     ValidateNested({ each: true }),
-    Type(type),
+    Type(type, subTypes.length > 0 ? { discriminator, keepDiscriminatorProperty: true } : undefined),
   );
 }
 
@@ -140,15 +150,24 @@ export function MayBeAbsent() {
   return ValidateIf((_, value) => value !== undefined);
 }
 
-/** class-transformer passes over fields named like a method of every object, which would let them go unnoticed. */
 class StrictValidationPipe extends ValidationPipe {
   override transform(value: unknown, metadata: ArgumentMetadata) {
-    if (typeof value === 'object' && value !== null) {
-      for (const name of Object.keys(value)) {
-        if (name in Object.prototype) throw Problem.field(name, 'is not a field of this request');
-      }
-    }
+    refuseTraps(value);
     return super.transform(value, metadata) as Promise<unknown>;
+  }
+}
+
+/**
+ * class-transformer passes over fields named like a method of every object, which would let them go unnoticed, and
+ * trips over null among the items of a list.
+ */
+function refuseTraps(value: unknown, path = ''): void {
+  if (typeof value !== 'object' || value === null) return;
+  for (const [name, own] of Object.entries(value)) {
+    if (name in Object.prototype) throw Problem.field(path + name, 'is not a field of this request');
+    if (!Array.isArray(own)) continue;
+    if (own.includes(null)) throw Problem.field(path + name, 'must be a list of objects');
+    own.forEach((item, i) => refuseTraps(item, `${path}${name}.${i}.`));
   }
 }
 

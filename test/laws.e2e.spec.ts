@@ -95,6 +95,22 @@ describe('the database by itself', () => {
     expect(await attempt(`UPDATE wallets SET held = balance + 1 WHERE id = '${a}'`)).toBe('23514');
   });
 
+  it('3: refuses to hold back another sum than the active holds', async () => {
+    const { id } = await service.api.newWallet('100.00');
+    const hold = (await service.api.hold(id, '40.00')).body;
+    expect(await attempt(`UPDATE wallets SET held = 0 WHERE id = '${id}'`)).toBe('AW003');
+    expect(await attempt(`UPDATE holds SET amount = 5000 WHERE id = '${hold.id}'`)).toBe('AW003');
+    expect(await attempt(`UPDATE holds SET status = 'voided' WHERE id = '${hold.id}'`)).toBe('AW003');
+    expect(await attempt(`UPDATE holds SET captured = amount WHERE id = '${hold.id}'`)).toBe('23514');
+    expect(await attempt(`DELETE FROM holds WHERE id = '${hold.id}'`)).toBe('AW004');
+    expect(await attempt(`DELETE FROM hold_changes WHERE hold_id = '${hold.id}'`)).toBe('AW004');
+  });
+
+  it('3: refuses a closed wallet with money, and a frozen one that does not say for what', async () => {
+    expect(await attempt(`UPDATE wallets SET status = 'closed' WHERE id = '${a}'`)).toBe('23514');
+    expect(await attempt(`UPDATE wallets SET status = 'frozen' WHERE id = '${a}'`)).toBe('23514');
+  });
+
   it.each(['transactions', 'entries'])('4: refuses to update, delete or truncate %s', async (table) => {
     expect(await attempt(`UPDATE ${table} SET amount = amount`)).toBe('AW004');
     expect(await attempt(`DELETE FROM ${table}`)).toBe('AW004');

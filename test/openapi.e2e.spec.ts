@@ -58,8 +58,9 @@ describe('the OpenAPI document', () => {
       if (body)
         for (const [field, schema] of Object.entries(document.components.schemas[body]!.properties!))
           expect([at, field, 'example' in schema]).toEqual([at, field, true]);
-      const success = Object.entries(operation.responses).filter(([status]) => status.startsWith('2'));
-      expect([at, success.length]).toEqual([at, 1]);
+      const success = Object.keys(operation.responses).filter((status) => status.startsWith('2'));
+      // A money call answers 201, and 200 where it was only asked what would happen.
+      expect([at, success.join()]).toEqual([at, expect.stringMatching(/^(200|201|200,201)$/)]);
       const isClassic = !/^\/(v1|health|version)/.test(path);
       const codes = Object.values(operation.responses).flatMap(({ content }) =>
         Object.keys(content?.['application/problem+json']?.examples ?? {}),
@@ -75,7 +76,11 @@ describe('the OpenAPI document', () => {
       Object.entries(properties ?? {})
         .filter(
           ([, schema]) =>
-            !('example' in schema) && !('$ref' in schema) && schema.type !== 'array' && !schema.additionalProperties,
+            !('example' in schema) &&
+            !('$ref' in schema) &&
+            !('allOf' in schema) &&
+            schema.type !== 'array' &&
+            !schema.additionalProperties,
         )
         .map(([field]) => `${name}.${field}`),
     );

@@ -218,8 +218,6 @@ export interface StatusChange {
   actor: string;
   transactionId: string | null;
   createdAt: Date;
-  /** The wallet's version after it. */
-  version: number;
 }
 
 export type Refusal = { kind: 'refused'; code: ErrorCode; detail: string; errors?: FieldError[] };

@@ -142,6 +142,7 @@ export class ReversalDto extends MovementDto {
   @ApiPropertyOptional({
     enum: ['refuse', 'allow_negative'],
     default: 'refuse',
+    example: 'refuse',
     description:
       'What happens where a wallet that gives money back would go under its floor. `allow_negative` (operators) ' +
       'reverses all the same; the wallet then has a shortfall and pays nothing until it is made good.',

@@ -6,8 +6,8 @@
 import { Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
 import type { Caller } from '../caller.js';
-import { Problem, problemBody, type ErrorCode, type FieldError } from '../errors.js';
-import { IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
+import { Problem } from '../errors.js';
+import type { Answer } from '../idempotency/idempotency.service.js';
 import { formatAmount } from '../money.js';
 import { ExternalWallets } from '../wallets/external-wallets.js';
 import { WalletCurrencies } from '../wallets/wallet-currencies.js';
@@ -19,7 +19,6 @@ import {
   transactionBody,
   type CreditDto,
   type DebitDto,
-  type IdempotencyKeyBody,
   type JournalDto,
   type MovementDto,
   type NotesDto,
@@ -41,7 +40,6 @@ export class TransactionsService {
   constructor(
     private readonly postings: PostingService,
     private readonly queries: TransactionsQueries,
-    private readonly idempotency: IdempotencyService,
     private readonly currencies: WalletCurrencies,
     private readonly externals: ExternalWallets,
   ) {}
@@ -127,8 +125,9 @@ export class TransactionsService {
     return draft('journal', isOne ? [...sums.keys()][0]! : null, isOne ? creditMinor : null, legs, dto, parts);
   }
 
-  /** Undoes a transaction, whole or in part. `If-Match` has no meaning here: the original never changes. */
+  /** Undoes a transaction, whole or in part. */
   async reverse(id: string, dto: ReversalDto, caller: Caller, isDryRun = false): Promise<Answer<TransactionBody>> {
+    refuseIfMatch(caller);
     const original = await this.find(id);
     if (original.type === 'reversal') throw new Problem('not_reversible', `Transaction ${id} is a reversal.`);
     const part = partOf(original, dto);
@@ -179,19 +178,6 @@ export class TransactionsService {
     return transactionBody(await this.find(id));
   }
 
-  /** What a key of the caller led to. @throws {Problem} `idempotency_key_not_found` */
-  async outcomeOfKey(key: string, caller: Caller): Promise<IdempotencyKeyBody> {
-    const found = await this.idempotency.find(caller, key);
-    if (!found) throw new Problem('idempotency_key_not_found', 'Nothing was executed under this key.');
-    const created_at = found.createdAt.toISOString();
-    if (found.kind === 'executed')
-      return { key, status_code: 201, body: await this.read(found.transactionId), created_at };
-    const { statusCode: status_code, body } = found;
-    if (status_code < 400) return { key, status_code, body, created_at };
-    const { code, detail, errors } = body as { code: ErrorCode; detail: string; errors?: FieldError[] };
-    return { key, status_code, body: problemBody(code, detail, errors), created_at };
-  }
-
   private async find(id: string): Promise<ReadTransaction> {
     const transaction = await this.queries.find(id);
     if (!transaction) throw new Problem('transaction_not_found', `There is no transaction ${id}.`);
@@ -220,6 +206,11 @@ function draft(
     movement: { type, currency, amountMinor, legs, effectiveAt, ...notes },
     request: [type, own, amountMinor, ...Object.values(notes), effectiveAt],
   };
+}
+
+/** @throws {Problem} where `If-Match` is sent and there is no one wallet to hold it against */
+export function refuseIfMatch({ ifMatch }: Caller): void {
+  if (ifMatch !== undefined) throw Problem.field('If-Match', 'is not for this call: leave it out');
 }
 
 /** What a request says about itself, always in this order. */

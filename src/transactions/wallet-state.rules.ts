@@ -38,7 +38,6 @@ export function changeStatus(ledger: Ledger, posting: ChangeStatus): Outcome {
     actor: posting.actor,
     transactionId: transaction?.id ?? null,
     createdAt: ledger.now,
-    version: wallet.version,
   };
   return { kind: 'posted', statusChange, ...(transaction ? { transaction } : {}) };
 }

@@ -105,19 +105,15 @@ export class WalletsService {
    */
   change(id: string, dto: ChangeWalletDto, caller: Caller): Promise<Wallet> {
     return inTransaction(this.dataSource, async (runner) => {
-      // Lock order: a single wallet row, the same lock that the posting engine takes.
-      const wallet = await runner.manager.findOne(Wallet, { where: { id }, lock: { mode: 'pessimistic_write' } });
-      if (!wallet) throw new Problem('wallet_not_found', `There is no wallet ${id}.`);
-      if (wallet.kind !== 'customer') throw new Problem('system_wallet', `Wallet ${id} belongs to the system.`);
-      if (wallet.status === 'closed') throw new Problem('wallet_closed', `Wallet ${id} is closed.`);
-      const minimumBalance = dto.minimum_balance === undefined ? undefined : newFloor(wallet, dto.minimum_balance);
+      const wallet = await lockCustomerWallet(runner, id);
+      const floor = dto.minimum_balance === undefined ? {} : newFloor(wallet, dto.minimum_balance);
       await guardedUpdate(
         runner,
         Wallet,
         wallet,
         {
           ...(dto.label === undefined ? {} : { label: dto.label }),
-          ...(minimumBalance === undefined ? {} : { minimumBalance }),
+          ...floor,
           ...(dto.metadata === undefined ? {} : { metadata: dto.metadata }),
         },
         caller.ifMatch,
@@ -134,6 +130,20 @@ export class WalletsService {
   }
 }
 
+/**
+ * Locks one wallet for a change that is no posting. Lock order: a single wallet row, as the posting engine locks it.
+ * @throws {Problem} `wallet_not_found`, `system_wallet`, `wallet_closed`
+ */
+export async function lockCustomerWallet(runner: QueryRunner, id: string): Promise<Wallet> {
+  await runner.manager.findOne(Wallet, { where: { id }, select: { id: true }, lock: { mode: 'pessimistic_write' } });
+  // Read again under the lock: what has expired of its holds must be of the same moment as the row.
+  const wallet = await runner.manager.findOneBy(Wallet, { id });
+  if (!wallet) throw new Problem('wallet_not_found', `There is no wallet ${id}.`);
+  if (wallet.kind !== 'customer') throw new Problem('system_wallet', `Wallet ${id} belongs to the system.`);
+  if (wallet.status === 'closed') throw new Problem('wallet_closed', `Wallet ${id} is closed.`);
+  return wallet;
+}
+
 /** Reads an amount field of a known currency. @throws {Problem} naming the field. */
 export function readAmount(field: string, input: AmountInput, currency: string): bigint {
   try {
@@ -144,14 +154,23 @@ export function readAmount(field: string, input: AmountInput, currency: string):
   }
 }
 
-function newFloor(wallet: Wallet, input: AmountInput): bigint {
-  const floor = readAmount('minimum_balance', input, wallet.currency);
-  const available = wallet.balance - wallet.held;
-  if (wallet.entryCount > 0 && available < floor) {
+/**
+ * A new minimum balance. Where expired holds cover it that are not released yet, a shortfall stands in for them until
+ * the next posting releases them.
+ */
+function newFloor(wallet: Wallet, input: AmountInput): Pick<Wallet, 'minimumBalance' | 'shortfall'> {
+  const minimumBalance = readAmount('minimum_balance', input, wallet.currency);
+  const storedAvailable = wallet.balance - wallet.held;
+  const available = storedAvailable + wallet.expired;
+  if (wallet.entryCount > 0 && available < minimumBalance) {
     const money = (minor: bigint) => `${formatAmount(minor, wallet.currency)} ${wallet.currency}`;
-    throw new Problem('below_minimum_balance', `Only ${money(available)} is available, less than ${money(floor)}.`);
+    throw new Problem(
+      'below_minimum_balance',
+      `Only ${money(available)} is available, less than ${money(minimumBalance)}.`,
+    );
   }
-  return floor;
+  const missing = minimumBalance - storedAvailable;
+  return { minimumBalance, shortfall: wallet.entryCount > 0 && missing > 0n ? missing : 0n };
 }
 
 async function rename(runner: QueryRunner, wallet: Wallet, label: string): Promise<void> {

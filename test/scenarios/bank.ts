@@ -16,7 +16,7 @@ export interface BankOptions {
 
 const SNAPSHOT = `
   SELECT (SELECT sum(balance) FROM wallets WHERE kind = 'customer') AS total,
-         (SELECT count(*) FROM wallets WHERE kind = 'customer' AND balance - held < minimum_balance) AS under,
+         (SELECT count(*) FROM wallets WHERE kind = 'customer' AND balance - held < minimum_balance - shortfall) AS under,
          (SELECT count(*) FROM (SELECT w.id FROM wallets w JOIN entries e ON e.wallet_id = w.id
             GROUP BY w.id HAVING count(*) <> w.entry_count OR max(e.seq) <> w.entry_count OR sum(e.amount) <> w.balance) x) AS wrong`;
 

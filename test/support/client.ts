@@ -1,5 +1,8 @@
 /** A small typed client for the tests: it says exactly what the server answered, errors too. */
 import { Agent, request as httpRequest } from 'node:http';
+import type { BatchBody } from '../../src/transactions/batch.dto.js';
+import type { HoldBody } from '../../src/transactions/holds.dto.js';
+import type { StatusChangeBody } from '../../src/transactions/wallet-states.dto.js';
 import type { TransactionBody } from '../../src/transactions/transactions.dto.js';
 import type { UserBody } from '../../src/users/users.dto.js';
 import type { WalletBody } from '../../src/wallets/wallets.dto.js';
@@ -104,6 +107,57 @@ export class WalletClient {
     return this.post<TransactionBody & Problem>(
       '/v1/transfers',
       { from_wallet_id: from, to_wallet_id: to, amount, ...extra },
+      key,
+    );
+  }
+
+  journal(entries: Array<[walletId: string, amount: string]>, extra: Extra = {}, key?: string) {
+    const legs = entries.map(([wallet_id, amount]) => ({ wallet_id, amount }));
+    return this.post<TransactionBody & Problem>('/v1/transactions', { entries: legs, ...extra }, key);
+  }
+
+  batch(items: Extra[], extra: Extra = {}, key?: string) {
+    return this.post<BatchBody & Problem>('/v1/transactions/batch', { items, ...extra }, key);
+  }
+
+  reverse(id: string, extra: Extra = {}, key?: string) {
+    return this.post<TransactionBody & Problem>(
+      `/v1/transactions/${id}/reversals`,
+      { reason: 'Goods returned', ...extra },
+      key,
+    );
+  }
+
+  hold(walletId: string, amount: string, extra: Extra = {}, key?: string) {
+    return this.post<HoldBody & Problem>(`/v1/wallets/${walletId}/holds`, { amount, ...extra }, key);
+  }
+
+  changeHold(id: string, changes: Extra, headers: Record<string, string> = {}) {
+    return this.call<HoldBody & Problem>('PATCH', `/v1/holds/${id}`, changes, headers);
+  }
+
+  capture(id: string, extra: Extra = {}, key?: string) {
+    return this.post<TransactionBody & Problem>(`/v1/holds/${id}/captures`, extra, key);
+  }
+
+  void(id: string, key?: string) {
+    return this.call<HoldBody & Problem>(
+      'POST',
+      `/v1/holds/${id}/void`,
+      undefined,
+      key ? { 'idempotency-key': key } : {},
+    );
+  }
+
+  async readHold(id: string): Promise<HoldBody> {
+    return expectStatus(200, await this.get<HoldBody>(`/v1/holds/${id}`));
+  }
+
+  /** `freeze`, `unfreeze` or `close`. */
+  setStatus(walletId: string, verb: string, extra: Extra = {}, key?: string) {
+    return this.post<StatusChangeBody & Problem>(
+      `/v1/wallets/${walletId}/${verb}`,
+      { reason: 'a test', ...extra },
       key,
     );
   }

@@ -20,7 +20,35 @@ const LAWS: Record<string, string> = {
     SELECT wallet_id AS id FROM (SELECT wallet_id, created_at,
       lag(created_at) OVER (PARTITION BY wallet_id ORDER BY seq) AS before FROM entries) e WHERE created_at < before`,
   'a wallet is under its floor': `
-    SELECT id FROM wallets WHERE kind = 'customer' AND entry_count > 0 AND balance - held < minimum_balance`,
+    SELECT id FROM wallets WHERE kind = 'customer' AND entry_count > 0
+      AND balance - held < minimum_balance - shortfall`,
+  'a shortfall is larger than what is missing': `
+    SELECT id FROM wallets WHERE shortfall > greatest(0, minimum_balance - (balance - held))`,
+  'a wallet does not hold back what its active holds add up to': `
+    SELECT w.id FROM wallets w WHERE held <> (
+      SELECT coalesce(sum(amount - captured), 0) FROM holds WHERE wallet_id = w.id AND status = 'active')`,
+  'a hold expires before its wallet looks': `
+    SELECT h.id FROM holds h JOIN wallets w ON w.id = h.wallet_id WHERE h.status = 'active'
+      AND (w.holds_expire_at IS NULL OR w.holds_expire_at > h.expires_at)`,
+  'a hold is not what its last step left': `
+    SELECT h.id FROM holds h LEFT JOIN hold_changes c ON c.hold_id = h.id AND c.version = h.version
+      WHERE (h.amount, h.captured, h.status, h.expires_at) IS DISTINCT FROM (c.amount, c.captured, c.status, c.expires_at)`,
+  'a hold has captured what its captures do not add up to': `
+    SELECT h.id FROM holds h WHERE captured <> (
+      SELECT coalesce(sum(amount), 0) FROM transactions WHERE hold_id = h.id)`,
+  'a hold has ended twice': `
+    SELECT hold_id AS id FROM hold_changes WHERE status <> 'active' GROUP BY hold_id HAVING count(*) > 1`,
+  'reversals exceed their original': `
+    SELECT t.reverses_id AS id FROM transactions t JOIN entries r ON r.transaction_id = t.id
+      JOIN entries o ON o.transaction_id = t.reverses_id AND o.leg = r.leg
+      GROUP BY t.reverses_id, o.leg, o.amount
+      HAVING abs(sum(r.amount)) > abs(o.amount) OR sign(sum(r.amount)) = sign(o.amount) OR count(DISTINCT o.wallet_id) > 1`,
+  'a running total does not follow from the entries': `
+    SELECT wallet_id AS id FROM (SELECT wallet_id, credited_after,
+      sum(greatest(amount, 0)) OVER (PARTITION BY wallet_id ORDER BY seq) AS running FROM entries) e
+      WHERE running <> credited_after`,
+  'a closed wallet is not empty': `
+    SELECT id FROM wallets WHERE status = 'closed' AND (balance <> 0 OR held <> 0)`,
   'a key says executed, but there is no such transaction': `
     SELECT key AS id FROM idempotency_keys k WHERE transaction_id IS NOT NULL
       AND NOT EXISTS (SELECT FROM transactions WHERE id = k.transaction_id)`,
