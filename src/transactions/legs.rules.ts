@@ -75,10 +75,10 @@ function changeRefusal(ledger: Ledger, change: Change, terms: Terms): Refusal | 
   if (wallet.kind === 'external') return uncountable;
   return (
     statusRefusal(wallet, change.debitMinor > 0n) ??
-    floorRefusal(wallet, change, terms) ??
     (terms.counts && wallet.limited && change.debitMinor > 0n
       ? limitRefusal(ledger, wallet, change.debitMinor)
       : undefined) ??
+    floorRefusal(wallet, change, terms) ??
     uncountable
   );
 }

@@ -16,6 +16,7 @@ interface RestLeg {
 /** Gives back all that is left of a transaction, or a part of it, through the same wallets. */
 export function reverse(ledger: Ledger, posting: Reversal): Outcome {
   const { original, part } = posting;
+  if (original.type === 'reversal') return refuse('not_reversible', `Transaction ${original.id} is a reversal.`);
   const rest = restOf(ledger, posting);
   const amounts = part ? shareOut(rest, part, original.id) : rest.map(({ restMinor }) => restMinor);
   if ('kind' in amounts) return amounts;

@@ -129,7 +129,6 @@ export class TransactionsService {
   async reverse(id: string, dto: ReversalDto, caller: Caller, isDryRun = false): Promise<Answer<TransactionBody>> {
     refuseIfMatch(caller);
     const original = await this.find(id);
-    if (original.type === 'reversal') throw new Problem('not_reversible', `Transaction ${id} is a reversal.`);
     const part = partOf(original, dto);
     const notes = notesOf(dto);
     const { reason, on_shortfall: onShortfall } = dto;
