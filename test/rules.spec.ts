@@ -1,33 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { CHAIN_START } from '../src/transactions/entry.hash.js';
-import { Ledger, type Movement, type Outcome, type WalletState } from '../src/transactions/ledger.js';
-import { decide } from '../src/transactions/posting.rules.js';
-
-const NOW = new Date('2026-01-31T09:30:00Z');
-
-function wallet(id: string, state: Partial<WalletState> = {}): WalletState {
-  const entryCount = state.entryCount ?? (state.balanceMinor ? 1 : 0);
-  return {
-    id,
-    kind: 'customer',
-    currency: 'INR',
-    status: 'active',
-    freezeMode: state.status === 'frozen' ? 'debits' : null,
-    limited: false,
-    balanceMinor: 0n,
-    creditedMinor: 0n,
-    heldMinor: 0n,
-    holdsExpireAt: null,
-    minimumBalanceMinor: 0n,
-    shortfallMinor: 0n,
-    lastHash: CHAIN_START,
-    version: 1,
-    versionRead: 1,
-    ...state,
-    entryCount,
-  };
-}
+import type { Movement, WalletState } from '../src/transactions/ledger.js';
+import { decideAll, ledgerOf, wallet } from './support/ledgers.js';
 
 function move(from: string, to: string, amountMinor: bigint, more: Partial<Movement> = {}): Movement {
   return {
@@ -43,18 +17,6 @@ function move(from: string, to: string, amountMinor: bigint, more: Partial<Movem
     actor: 'operator',
     ...more,
   };
-}
-
-/** A ledger of these wallets. */
-function ledgerOf(...wallets: WalletState[]): Ledger {
-  const ledger = new Ledger(NOW, '2026-01-31');
-  for (const state of wallets) ledger.wallets.set(state.id, state);
-  return ledger;
-}
-
-/** Each posting by itself, one after the other. */
-function decideAll(ledger: Ledger, postings: Movement[]): Outcome[] {
-  return postings.flatMap((posting) => decide(ledger, { postings: [posting] }).outcomes);
 }
 
 /** Moves an amount from `a` to `b` and names the outcome. */
