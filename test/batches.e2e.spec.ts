@@ -103,6 +103,14 @@ describe('batches', () => {
     expect((await api().get(`/v1/transactions/${transaction!.id}`)).body).toEqual(transaction);
   });
 
+  it('have outcomes also where nothing can be posted at all', async () => {
+    const items = [{ type: 'debit', wallet_id: NOWHERE, amount: '1.00' }];
+    const batch = await api().batch(items, {}, 'nothing');
+    expect(batch.body).toMatchObject({ posted: 0, refused: 1, items: [{ error: { code: 'wallet_not_found' } }] });
+    expect((await api().batch(items, {}, 'nothing')).text).toBe(batch.text);
+    expect((await api().batch(items, { atomic: true })).body.code).toBe('batch_refused');
+  });
+
   it('marked atomic post all or nothing, and name every item in the way', async () => {
     const [a, b] = [await api().newWallet('10.00'), await api().newWallet()];
     const items = [transfer(a.id, b.id, '6.00'), transfer(a.id, b.id, '6.00'), transfer(a.id, NOWHERE, '1.00')];

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { duplicates } from './scenarios/duplicates.js';
-import { expectStatus, type Problem } from './support/client.js';
+import { expectStatus, type Problem, type WalletClient } from './support/client.js';
 import { CommitCutter } from './support/proxy.js';
 import { startService, type Service } from './support/service.js';
 
@@ -19,6 +19,34 @@ describe('idempotency keys', () => {
 
   it('execute once when sent 100 times at once through two processes: 200 keys', async () => {
     expect(await duplicates(services, { keys: 200, copies: 100 })).toEqual([]);
+  });
+
+  it('execute once for holds, captures, batches, reversals and closings too, through two processes', async () => {
+    const [wallet, other, closing] = [
+      await api().newWallet('100.00'),
+      await api().newWallet(),
+      await api().newWallet('5.00'),
+    ];
+    const hold = expectStatus(201, await api().hold(wallet.id, '10.00'));
+    const debit = expectStatus(201, await api().debit(wallet.id, '10.00'));
+    const transfer = { type: 'transfer', from_wallet_id: wallet.id, to_wallet_id: other.id, amount: '1.00' };
+    type Send = (client: WalletClient, key: string) => Promise<{ status: number; text: string; headers: Headers }>;
+    const calls: Send[] = [
+      (client, key) => client.hold(wallet.id, '1.00', {}, key),
+      (client, key) => client.capture(hold.id, { amount: '1.00' }, key),
+      (client, key) => client.batch([transfer, transfer, { ...transfer, amount: '5000.00' }], {}, key),
+      (client, key) => client.batch([transfer, transfer], { atomic: true }, key),
+      (client, key) => client.reverse(debit.id, { amount: '1.00' }, key),
+      (client, key) => client.setStatus(closing.id, 'close', { sweep_to_wallet_id: other.id }, key),
+    ];
+    for (const [c, send] of calls.entries()) {
+      const replies = await Promise.all(Array.from({ length: 40 }, (_, i) => send(services[i % 2]!.api, `kind-${c}`)));
+      expect([c, new Set(replies.map(({ status, text }) => `${status} ${text}`)).size]).toEqual([c, 1]);
+      expect(replies[0]!.status).toBe(201);
+      expect(replies.filter(({ headers }) => !headers.has('idempotency-replayed'))).toHaveLength(1);
+    }
+    expect(await api().wallet(wallet.id)).toMatchObject({ balance: '86.00', held: '10.00' });
+    expect((await api().wallet(other.id)).balance).toBe('9.00');
   });
 
   it('slow nobody else down when sent 100 times at once: an unrelated p99 stays under twice its usual', async () => {
@@ -162,4 +190,39 @@ describe.each(['before', 'after'] as const)('a connection cut right %s COMMIT', 
       await direct.stop();
     }
   });
+
+  it('neither for holds, captures, batches and reversals, with a key or without', async () => {
+    const direct = await startService();
+    const cutter = await CommitCutter.start(direct.database.url, when);
+    const service = await startService({ DATABASE_URL: cutter.url }, { database: direct.database });
+    try {
+      const [wallet, other] = [await direct.api.newWallet('1000.00'), await direct.api.newWallet()];
+      const transfer = { type: 'transfer', from_wallet_id: wallet.id, to_wallet_id: other.id, amount: '1.00' };
+      for (let round = 0; round < 20; round++) {
+        const hold = expectStatus(201, await direct.api.hold(wallet.id, '1.00'));
+        const debit = expectStatus(201, await direct.api.debit(wallet.id, '1.00'));
+        cutter.cutsLeft = 1;
+        const send = (i: number) => {
+          const key = i < 4 ? undefined : `cut-${round}-${i}`;
+          if (i % 4 === 0) return service.api.hold(wallet.id, '0.01', {}, key);
+          if (i % 4 === 1) return service.api.capture(hold.id, { amount: '0.10' }, key);
+          if (i % 4 === 2) return service.api.batch([transfer, transfer], { atomic: round % 2 === 0 }, key);
+          return service.api.reverse(debit.id, { amount: '0.10' }, key);
+        };
+        const replies = await Promise.all([0, 1, 2, 3, 4, 5, 6, 7].map(send));
+        for (const [i, reply] of replies.entries()) {
+          const done: { status: number } = reply.status === 201 || i < 4 ? reply : await send(i);
+          expect(done.status).toBe(201);
+        }
+      }
+      expect(cutter.cuts).toBe(20);
+      // A credit of 1,000, less 20 debits, 40 captures of 0.10, 80 transfers, plus 40 reversals of 0.10.
+      expect(await direct.api.wallet(wallet.id)).toMatchObject({ balance: '900.00', held: '16.40' });
+      expect(await direct.database.problems()).toEqual([]);
+    } finally {
+      await service.stop();
+      await cutter.stop();
+      await direct.stop();
+    }
+  }, 60_000);
 });

@@ -27,6 +27,8 @@ describe('a frozen wallet', () => {
     expectStatus(201, await api().setStatus(wallet.id, 'unfreeze', { reason: 'card found' }));
     expectStatus(201, await api().debit(wallet.id, '1.00'));
     expect((await api().setStatus(wallet.id, 'unfreeze')).body.code).toBe('wallet_not_frozen');
+    const frozen = await api().get<Page<unknown>>(`/v1/wallets?user_id=${wallet.user_id}&status=frozen`);
+    expect(frozen.body.data).toEqual([]);
     const list = await api().get<Page<StatusChangeBody>>(`/v1/wallets/${wallet.id}/status-changes`);
     expect(list.body.data.map(({ status, reason }) => [status, reason])).toEqual([
       ['active', 'card found'],

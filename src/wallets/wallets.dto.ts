@@ -1,4 +1,5 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { IsIn } from 'class-validator';
 import { formatAmount, type AmountInput } from '../money.js';
 import { PageQuery } from '../paging.js';
 import type { Metadata } from '../users/user.entity.js';
@@ -83,6 +84,11 @@ export class ListWalletsQuery extends PageQuery {
   @MayBeAbsent()
   @IsText(100)
   label?: string;
+
+  @ApiPropertyOptional({ enum: WALLET_STATUSES, example: 'frozen' })
+  @MayBeAbsent()
+  @IsIn(WALLET_STATUSES, { message: `must be one of ${WALLET_STATUSES.join(', ')}` })
+  status?: WalletStatus;
 
   @ApiPropertyOptional({
     type: 'boolean',

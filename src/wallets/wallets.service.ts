@@ -89,6 +89,7 @@ export class WalletsService {
         ...(query.user_id === undefined ? {} : { userId: query.user_id }),
         ...(query.currency === undefined ? {} : { currency: query.currency }),
         ...(query.label === undefined ? {} : { label: query.label }),
+        ...(query.status === undefined ? {} : { status: query.status }),
         ...(query.include_system ? {} : { kind: 'customer' as const }),
         ...(after ? { id: LessThan(after) } : {}),
       },
