@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { readFileSync } from 'node:fs';
 import { commandConfig, ConfigError } from './config.js';
 import { EmbeddedDatabaseError } from './database/embedded.system.js';
+import { checkCommand, declareCheck, type RawCheckOptions } from './ledger/check.command.js';
 import { importCommand } from './import/import.command.js';
 import { declareImport, UsageError, type RawImportOptions } from './import/import.options.js';
 import { withDatabase } from './import/open-service.js';
@@ -24,6 +25,14 @@ const program = new Command('asper')
 
 declareImport(program).action(async (file: string, options: RawImportOptions) => {
   process.exitCode = await importCommand(file, options);
+});
+
+declareCheck(program).action(async (options: RawCheckOptions) => {
+  // 1 says that the ledger is broken, and nothing else may say that.
+  process.exitCode = await checkCommand(options).catch((error: unknown) => {
+    failed(error);
+    return EXIT_USAGE;
+  });
 });
 
 program

@@ -46,6 +46,17 @@ export async function inTransaction<T>(dataSource: DataSource, work: (runner: Qu
   }
 }
 
+/**
+ * Runs reads that must see one state of the database, however long they take, in a transaction that cannot write.
+ * @param work must only read; PostgreSQL refuses anything else.
+ */
+export function inSnapshot<T>(dataSource: DataSource, work: (runner: QueryRunner) => Promise<T>): Promise<T> {
+  return inTransaction(dataSource, async (runner) => {
+    await runner.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY');
+    return work(runner);
+  });
+}
+
 /** Returns the connection to the pool; a broken one is ended first, so that the pool replaces it. */
 async function giveBack(runner: QueryRunner, broken: boolean): Promise<void> {
   if (broken && !runner.isReleased) {

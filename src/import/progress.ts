@@ -1,4 +1,4 @@
-/** How far an import is: a bar on a terminal, a plain line every few seconds in a log. */
+/** How far a command is: a bar on a terminal, a plain line every few seconds in a log. */
 import { SingleBar } from 'cli-progress';
 
 const LINE_EVERY_MS = 5_000;
@@ -12,10 +12,11 @@ export class Progress {
   constructor(
     private readonly byteCount: number,
     private readonly out: NodeJS.WriteStream = process.stderr,
+    private readonly noun = 'movements',
   ) {
     if (!out.isTTY) return;
     this.bar = new SingleBar({
-      format: '{bar} {percentage}% | {movements} movements | {rate}/s | {left} left',
+      format: `{bar} {percentage}% | {movements} ${noun} | {rate}/s | {left} left`,
       barCompleteChar: '█',
       barIncompleteChar: '░',
       barsize: 30,
@@ -28,7 +29,7 @@ export class Progress {
     this.bar.start(Math.max(1, byteCount), 0, { movements: '0', rate: NOTHING_YET, left: NOTHING_YET });
   }
 
-  /** @param bytesRead bytes of the file whose movements have their outcome. */
+  /** @param bytesRead how much of the work (bytes of a file whose movements have their outcome) is done. */
   update(bytesRead: number, movementCount: number): void {
     const seconds = (Date.now() - this.startedAt) / 1_000;
     const movements = movementCount.toLocaleString('en-US');
@@ -38,7 +39,7 @@ export class Progress {
     if (this.bar || Date.now() - this.saidAt < LINE_EVERY_MS) return;
     this.saidAt = Date.now();
     const percent = Math.floor((100 * bytesRead) / Math.max(1, this.byteCount));
-    this.out.write(`${percent}% | ${movements} movements | ${rate}/s | ${left} left\n`);
+    this.out.write(`${percent}% | ${movements} ${this.noun} | ${rate}/s | ${left} left\n`);
   }
 
   /** A line above the bar, or simply a line. */
