@@ -40,7 +40,7 @@ const KEYS: Pass = {
         'an outcome can be told',
         `k.transaction_id IS NULL AND (
            k.outcome IS NULL OR json_typeof(k.outcome) <> 'object' OR k.status_code NOT BETWEEN 200 AND 499
-           OR CASE WHEN k.status_code >= 400 THEN error.status IS DISTINCT FROM k.status_code ELSE error.status IS NOT NULL END)`,
+           OR CASE WHEN k.status_code >= 400 THEN error.status IS DISTINCT FROM k.status_code ELSE k.outcome ->> 'code' IS NOT NULL END)`,
         `format('status_code is %s, the outcome %s', k.status_code, left(coalesce(k.outcome::text, 'null'), 100))`,
       ],
       [

@@ -12,7 +12,8 @@ const TRANSACTIONS = passOf(
   `FROM (
      SELECT t.id, t.type, t.currency, t.amount, t.hold_id, t.reverses_id, count(e.amount) AS entries,
             count(DISTINCT e.leg) AS legs, sum(e.amount) AS total, coalesce(sum(greatest(e.amount, 0)), 0) AS positive,
-            bool_or(w.currency IS DISTINCT FROM t.currency) AS has_other, min(w.currency) <> max(w.currency) AS has_several,
+            min(w.id::text) FILTER (WHERE w.currency <> t.currency) AS other,
+            min(w.currency) <> max(w.currency) AS has_several,
             count(*) FILTER (WHERE w.kind = 'external') AS outside,
             sum(e.amount) FILTER (WHERE w.kind = 'external') AS outside_total
        FROM transactions t
@@ -27,8 +28,8 @@ const TRANSACTIONS = passOf(
     ['legs are distinct', 't.legs <> t.entries', `format('has %s entries on %s legs', t.entries, t.legs)`],
     [
       'the currency is its wallets’',
-      't.currency IS NOT NULL AND t.has_other',
-      `format('says %s, and not all of its wallets do', t.currency)`,
+      't.currency IS NOT NULL AND t.other IS NOT NULL',
+      `format('says %s, wallet %s does not', t.currency, t.other)`,
     ],
     [
       'the amount is what came in',

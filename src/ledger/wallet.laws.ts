@@ -123,14 +123,25 @@ const STATUS_CHANGES = passOf(
   'status changes',
   'wallet_status_changes',
   `c.wallet_id || '/' || c.id`,
-  `FROM wallet_status_changes c
+  `FROM (
+     SELECT *, lag(status) OVER (PARTITION BY wallet_id ORDER BY created_at, id) AS status_before,
+            lag(created_at) OVER (PARTITION BY wallet_id ORDER BY created_at, id) AS created_before
+       FROM wallet_status_changes WHERE $1::uuid IS NULL OR wallet_id = $1
+   ) c
    LEFT JOIN wallets w ON w.id = c.wallet_id
    LEFT JOIN transactions t ON t.id = c.transaction_id
    LEFT JOIN LATERAL (
      SELECT sum(amount) AS amount FROM entries WHERE wallet_id = c.wallet_id AND transaction_id = t.id OFFSET 0
    ) e ON true`,
-  '$1::uuid IS NULL OR c.wallet_id = $1',
+  'true',
   [
+    [
+      'states follow one another',
+      // Within one group the ids need not stand in the order in which it was decided.
+      `c.created_at IS DISTINCT FROM c.created_before AND (c.status_before = 'closed'
+        OR (c.status = 'active' AND c.status_before IS DISTINCT FROM 'frozen'))`,
+      `format('%s after %s', c.status, coalesce(c.status_before, 'nothing'))`,
+    ],
     ['a change has its wallet', 'w.id IS NULL', `format('there is no wallet %s', c.wallet_id)`],
     [
       'a sweep is a transfer of its closing',

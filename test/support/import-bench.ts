@@ -33,6 +33,9 @@ export class ImportBench {
     return written;
   }
 
+  /** Runs the command on a database that the environment names. */
+  static readonly run = run;
+
   /** Runs the command, and something else while it runs. */
   asper(args: string[], env: Env = {}, meanwhile?: (child: ChildProcess) => Promise<unknown>) {
     return run(args, { DATABASE_URL: this.database.url, DEFAULT_MINIMUM_BALANCE: '0', ...env }, meanwhile);

