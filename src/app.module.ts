@@ -5,7 +5,9 @@ import { databaseOptions } from '../ormconfig.js';
 import { ClassicModule } from './classic/classic.module.js';
 import { CONFIG, type Config } from './config.js';
 import { ProblemFilter } from './error.filter.js';
+import { LedgerModule } from './ledger/ledger.module.js';
 import { OpsModule } from './ops/ops.module.js';
+import { ReceiptsModule } from './receipts/receipts.module.js';
 import { StatementsModule } from './statements/statements.module.js';
 import { TransactionsModule } from './transactions/transactions.module.js';
 import { UsersModule } from './users/users.module.js';
@@ -25,6 +27,8 @@ export class AppModule {
         WalletsModule,
         TransactionsModule,
         StatementsModule,
+        LedgerModule,
+        ReceiptsModule,
         ClassicModule,
         OpsModule,
       ],

@@ -64,6 +64,7 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
     .addTag('Wallets', 'Open, read and change wallets.')
     .addTag('Transactions', 'Move money, and read what moved.')
     .addTag('Statements', 'The history of a wallet.')
+    .addTag('Receipts', 'Signed proof of an entry, for whoever asks for one.')
     .addTag('Operations', 'For those who run the service.')
     .addTag(
       'Original calls',

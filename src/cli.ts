@@ -9,6 +9,7 @@ import { checkCommand, declareCheck, type RawCheckOptions } from './ledger/check
 import { importCommand } from './import/import.command.js';
 import { declareImport, UsageError, type RawImportOptions } from './import/import.options.js';
 import { withDatabase } from './import/open-service.js';
+import { declareReceipts } from './receipts/receipts.command.js';
 import { packageFile } from './package-root.js';
 
 const EXIT_USAGE = 2;
@@ -34,6 +35,8 @@ declareCheck(program).action(async (options: RawCheckOptions) => {
     return EXIT_USAGE;
   });
 });
+
+declareReceipts(program);
 
 program
   .command('migrate')

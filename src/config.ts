@@ -97,6 +97,9 @@ export function readConfig(variables: Record<string, string | undefined>) {
     /** SECURITY: bodies beyond this are refused before they are parsed. */
     bodyBytesMax: 64 * 1024,
     batchBytesMax: 1024 * 1024,
+    /** A check over HTTP reads at most this many entries: about a second for 100,000. Larger ledgers: `asper check`. */
+    ledgerCheckEntriesMax: env.integer('LEDGER_CHECK_ENTRIES_MAX', 100_000, 1, 10_000_000),
+    ...readReceipts(env),
     /** The original's history call answers in one piece; past this many rows it asks for a shorter range. */
     classicHistoryMax: 10_000,
   };
@@ -132,6 +135,35 @@ function readDatabaseUrl(env: Environment): string {
   const isRight = url === '' || /^postgres(ql)?:\/\/.+/.test(url);
   env.check(isRight, 'DATABASE_URL', url, 'like postgresql://user:password@host:5432/database');
   return url;
+}
+
+/** SECURITY: what is wrong with the key is said without printing it. */
+function readReceipts(env: Environment) {
+  const seed = Buffer.from(env.text('RECEIPT_KEY', ''), 'base64');
+  if (seed.length !== 0 && seed.length !== 32) {
+    env.problems.push('RECEIPT_KEY must be 32 bytes in base64; `asper receipts new-key` makes one');
+  }
+  const retired = env
+    .text('RECEIPT_KEYS_RETIRED', '')
+    .split(',')
+    .map((key) => key.trim())
+    .filter(Boolean);
+  for (const key of retired) {
+    env.check(
+      /^[\w-]{43}$/.test(key),
+      'RECEIPT_KEYS_RETIRED',
+      key,
+      'public keys (`x` of the key set), separated by commas',
+    );
+  }
+  return {
+    /** Ed25519 seed that receipts are signed with; absent, one is made, except in production. */
+    receiptKeySeed: seed.length === 32 ? seed : undefined,
+    /** Earlier public keys, so that receipts which they signed can still be verified. */
+    receiptKeysRetired: retired,
+    /** Who a receipt says that it is from. */
+    receiptIssuer: env.text('RECEIPT_ISSUER', 'asper-wallet'),
+  };
 }
 
 function readTimeZone(env: Environment): string {

@@ -76,6 +76,13 @@ export const ERRORS = {
     cause: 'No hold has this id.',
     fix: 'List the holds of a wallet with GET /v1/wallets/{wallet_id}/holds.',
   },
+  entry_not_found: {
+    status: 404,
+    title: 'No such entry',
+    retryable: false,
+    cause: 'The wallet has no entry with this number.',
+    fix: 'List the entries of the wallet with GET /v1/wallets/{wallet_id}/entries.',
+  },
   idempotency_key_not_found: {
     status: 404,
     title: 'The key was never used',
@@ -250,6 +257,20 @@ export const ERRORS = {
     retryable: false,
     cause: 'At least one item cannot be posted, so none was. `errors` names the items and their reasons.',
     fix: 'Correct or leave out those items, and send the batch with a new key.',
+  },
+  ledger_too_large: {
+    status: 422,
+    title: 'Too much to check while you wait',
+    retryable: false,
+    cause: 'There are more entries than a request may check (LEDGER_CHECK_ENTRIES_MAX).',
+    fix: 'Run `asper check` on the command line, or name a smaller wallet in `wallet_id`.',
+  },
+  receipts_not_configured: {
+    status: 501,
+    title: 'This service signs no receipts',
+    retryable: false,
+    cause: 'The service has no key to sign receipts with: RECEIPT_KEY is not set.',
+    fix: 'Set RECEIPT_KEY (`asper receipts new-key` makes one) and start the service again.',
   },
   overloaded: {
     status: 503,

@@ -22,7 +22,8 @@ type Row = [
   amount: string,
   balanceAfter: string,
   creditedAfter: string,
-  createdAt: string,
+  /** Null where it is the transaction's. */
+  createdAt: string | null,
   effectiveAt: string | null,
   hash: string,
   type: string | null,
@@ -35,7 +36,8 @@ type Row = [
   reversesId: string | null,
   holdId: string | null,
   reason: string | null,
-  transactionEffectiveAt: string,
+  /** Null where it is the posting time. */
+  transactionEffectiveAt: string | null,
   transactionCreatedAt: string,
 ];
 
@@ -85,7 +87,8 @@ export async function checkChains(
 
 /** Holds an entry against the one before it. @returns where the history stands then, as the rows say. */
 function checkEntry(row: Row, before: Position, found: (finding: Finding) => void): Position {
-  const [walletId, seqText, transactionId, , amountText, balanceText, creditedText, createdAt, effectiveAt] = row;
+  const [walletId, seqText, transactionId, , amountText, balanceText, creditedText, ownCreatedAt, effectiveAt] = row;
+  const createdAt = ownCreatedAt ?? row[21];
   const report = (law: string, detail: string) =>
     found({ law, table: 'entries', row: `${walletId}/${seqText}`, detail: `${detail} (transaction ${transactionId})` });
   const seq = BigInt(seqText);
@@ -103,14 +106,16 @@ function checkEntry(row: Row, before: Position, found: (finding: Finding) => voi
   if (row[10] === null) report('an entry has a transaction', 'there is no such transaction');
   else {
     const [transactionEffectiveAt, transactionCreatedAt] = [row[20], row[21]];
-    if (createdAt !== transactionCreatedAt)
+    if (ownCreatedAt !== null)
       report(
         'an entry is posted with its transaction',
         `posted at ${createdAt}, its transaction at ${transactionCreatedAt}`,
       );
-    const effectiveExpected = transactionEffectiveAt === transactionCreatedAt ? null : transactionEffectiveAt;
-    if (effectiveAt !== effectiveExpected)
-      report('an entry is effective with its transaction', `effective_at is ${effectiveAt}, not ${effectiveExpected}`);
+    if (effectiveAt !== transactionEffectiveAt)
+      report(
+        'an entry is effective with its transaction',
+        `effective_at is ${effectiveAt}, not ${transactionEffectiveAt}`,
+      );
     const expectedHash = hashOf(row, before.hash);
     if (!expectedHash?.equals(hash))
       report(
@@ -123,7 +128,8 @@ function checkEntry(row: Row, before: Position, found: (finding: Finding) => voi
 
 /** The hash that an entry must have; nothing where its times are none that were ever posted. */
 function hashOf(row: Row, previous: Buffer): Buffer | undefined {
-  const [effectiveAt, createdAt] = [instantOf(row[20]), instantOf(row[21])];
+  const createdAt = instantOf(row[21]);
+  const effectiveAt = row[20] === null ? createdAt : instantOf(row[20]);
   if (!effectiveAt || !createdAt) return undefined;
   const digest = transactionDigest({
     id: row[2],
@@ -171,12 +177,15 @@ const bytesOf = (text: string): Buffer => Buffer.from(text.slice(2), 'hex');
 
 const AS_TEXT = { getTypeParser: () => (value: string) => value };
 
-/** LATERAL with OFFSET 0: one index probe an entry, and never a sort of all transactions for each page. */
+/**
+ * Writing a time as text costs PostgreSQL 0.5 µs, so of the four of an entry only those that differ are sent.
+ * LATERAL with OFFSET 0: one index probe an entry, and never a sort of all transactions for each page.
+ */
 function pageSql(walletId: string | undefined): string {
   return `
-  SELECT e.wallet_id, e.seq, e.transaction_id, e.leg, e.amount, e.balance_after, e.credited_after, e.created_at,
+  SELECT e.wallet_id, e.seq, e.transaction_id, e.leg, e.amount, e.balance_after, e.credited_after, nullif(e.created_at, t.created_at),
          e.effective_at, e.hash, t.type, t.currency, t.amount, t.description, t.reference, t.metadata, t.actor,
-         t.reverses_id, t.hold_id, t.reason, t.effective_at, t.created_at
+         t.reverses_id, t.hold_id, t.reason, nullif(t.effective_at, t.created_at), t.created_at
     FROM entries e
     LEFT JOIN LATERAL (SELECT * FROM transactions WHERE id = e.transaction_id OFFSET 0) t ON true
    WHERE ${walletId ? 'e.wallet_id = $4 AND ' : ''}(e.wallet_id, e.seq) > ($1::uuid, $2::bigint)

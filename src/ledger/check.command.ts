@@ -6,6 +6,8 @@ import { commandConfig, type Config } from '../config.js';
 import { withDatabase } from '../import/open-service.js';
 import { UsageError } from '../import/import.options.js';
 import { Progress } from '../import/progress.js';
+import { ReceiptKeys } from '../receipts/receipt.keys.js';
+import { readReceipt, receiptMismatch } from '../receipts/receipt.check.js';
 import { checkLedger, type CheckResult } from './ledger.checker.js';
 
 const EXIT = { sound: 0, broken: 1 } as const;
@@ -14,6 +16,7 @@ const WALLET_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 export interface RawCheckOptions {
   wallet?: string;
   json?: boolean;
+  receipt?: string;
 }
 
 /** Declares `asper check`. */
@@ -27,6 +30,7 @@ export function declareCheck(program: Command): Command {
         'breaks one. It only reads, in one snapshot: a running service goes on beside it.',
     )
     .option('-w, --wallet <id>', 'check only this wallet, and the transactions, holds and keys that it has a part in')
+    .option('-r, --receipt <file>', 'only hold a stored receipt against the ledger: is the entry still what it was?')
     .option('--json', 'print one JSON object instead of the table')
     .addHelpText(
       'after',
@@ -34,6 +38,7 @@ export function declareCheck(program: Command): Command {
 Examples:
   $ asper check
   $ asper check --wallet 0199a3c2-9b1e-7f3a-8c55-0d6b2f4e7a90
+  $ asper check --receipt receipt.json
   $ asper check --json > check.json || mail -s 'The ledger is broken' you@example.com < check.json
 
 The result goes to stdout, progress to stderr. Of each law the first 1,000 broken rows are named, and all are counted.
@@ -48,7 +53,8 @@ wrong, or there is no database.`,
  * @returns the exit code.
  * @throws {UsageError} where there is no such wallet.
  */
-export async function checkCommand({ wallet, json }: RawCheckOptions): Promise<number> {
+export async function checkCommand({ wallet, json, receipt }: RawCheckOptions): Promise<number> {
+  if (receipt !== undefined) return checkReceipt(receipt);
   if (wallet !== undefined && !WALLET_ID.test(wallet)) {
     throw new UsageError('--wallet must be the id of a wallet: a UUID in lower case.');
   }
@@ -58,6 +64,21 @@ export async function checkCommand({ wallet, json }: RawCheckOptions): Promise<n
   }
   console.log(json ? jsonOf(result, seconds) : tableOf(result, seconds).join('\n'));
   return result.isSound ? EXIT.sound : EXIT.broken;
+}
+
+/** The signature is verified with the keys of this configuration; on another machine RECEIPT_KEYS_RETIRED names them. */
+async function checkReceipt(file: string): Promise<number> {
+  const jws = readReceipt(file);
+  const mismatch = await withDatabase(commandConfig(), say, async (config) => {
+    const dataSource = await new DataSource(databaseOptions(config)).initialize();
+    try {
+      return await receiptMismatch(dataSource, jws, await new ReceiptKeys(config).publicKeys());
+    } finally {
+      await dataSource.destroy();
+    }
+  });
+  console.log(mismatch ? `BROKEN: ${mismatch}.` : 'The ledger says what the receipt says.');
+  return mismatch ? EXIT.broken : EXIT.sound;
 }
 
 async function check(config: Config, walletId: string | undefined) {

@@ -22,7 +22,7 @@ export type FreezeMode = (typeof FREEZE_MODES)[number];
 export type WalletKind = 'customer' | 'external';
 
 /** What has expired and not been released yet; looked up only where something can have. */
-function expiredHeldSql(wallet: string): string {
+export function expiredHeldSql(wallet: string): string {
   return `CASE WHEN ${wallet}.holds_expire_at <= now() THEN (
     SELECT coalesce(sum(h.amount - h.captured), 0) FROM holds h
      WHERE h.wallet_id = ${wallet}.id AND h.status = 'active' AND h.expires_at <= now()) ELSE 0 END`;
