@@ -46,6 +46,16 @@ describe('the configuration', () => {
     expect(mistakes(env as Record<string, string>).join()).toMatch(reason);
   });
 
+  it('says what is wrong with a receipt key without printing it', () => {
+    const found = mistakes({ RECEIPT_KEY: 'c2VjcmV0', RECEIPT_KEYS_RETIRED: 'short' });
+    expect(found).toEqual([
+      expect.stringMatching(/^RECEIPT_KEY must be 32 bytes/),
+      expect.stringMatching(/^RECEIPT_KEYS_RETIRED must be/),
+    ]);
+    expect(found.join()).not.toContain('c2VjcmV0');
+    expect(readConfig({ RECEIPT_KEY: Buffer.alloc(32, 7).toString('base64') }).receiptKeySeed).toHaveLength(32);
+  });
+
   it('takes open mode on another address only where it is said out loud', () => {
     expect(mistakes({ HOST: '0.0.0.0', AUTH: 'open' })).toEqual([]);
   });

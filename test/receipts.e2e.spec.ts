@@ -5,6 +5,8 @@ import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { readConfig } from '../src/config.js';
+import { ReceiptKeys } from '../src/receipts/receipt.keys.js';
 import { verifyJws, type PublicJwk } from '../src/receipts/jws.js';
 import type { ReceiptKeysBody, SignedReceiptBody } from '../src/receipts/receipts.dto.js';
 import { expectStatus, type Problem } from './support/client.js';
@@ -141,15 +143,17 @@ describe('receipts', () => {
     const { database } = service;
     const set = (text: string) =>
       database.query(`UPDATE transactions SET description = '${text}' WHERE reference = 'order-1042'`);
-    const { api, stop } = await startService({ RECEIPT_KEY: SEED }, { database, quiet: true });
+    const other = await startService({ RECEIPT_KEY: SEED }, { database, quiet: true });
     await database.query(`SET session_replication_role = 'replica'`);
     try {
       await set('Order 1043');
-      expect((await api.get<Problem>(`/v1/wallets/${walletId}/entries/2/receipt`)).body.code).toBe('internal_error');
+      expect((await other.api.get<Problem>(`/v1/wallets/${walletId}/entries/2/receipt`)).body.code).toBe(
+        'internal_error',
+      );
     } finally {
       await set('Order 1042 – “chairs”');
       await database.query(`SET session_replication_role = 'origin'`);
-      await stop();
+      await other.stop();
     }
   });
 
@@ -174,8 +178,17 @@ describe('receipts', () => {
       expect((await stat(file)).mode & 0o777).toBe(0o600);
       expect(verifyJws((await receiptOf(1, two[0])).jws, TYPE, await keysOf(two[1]))).toBeDefined();
     } finally {
-      await Promise.all(two.map(({ stop }) => stop()));
+      await Promise.all(two.map((service) => service.stop()));
     }
+  });
+});
+
+describe('receipts in production', () => {
+  it('are not made without RECEIPT_KEY, but those of retired keys can be verified', async () => {
+    const config = readConfig({ RECEIPT_KEYS_RETIRED: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' });
+    const keys = new ReceiptKeys({ ...config, production: true });
+    await expect(keys.privateKey()).rejects.toMatchObject({ code: 'receipts_not_configured', status: 501 });
+    expect(await keys.publicKeys()).toMatchObject([{ kid: 'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k' }]);
   });
 });
 

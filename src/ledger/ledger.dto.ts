@@ -57,10 +57,15 @@ export class WalletsTotalBody {
   @ApiProperty({ description: 'Of it reserved by holds.', example: '0.00' }) held: string;
 }
 
+const TOTAL = { wallets: 601, balance: '150.00', held: '0.00' };
+const NOTHING = { wallets: 0, balance: '0.00', held: '0.00' };
+
 export class CurrencyBalanceBody {
   @ApiProperty({ example: 'INR' }) currency: string;
-  @ApiProperty({ type: WalletsTotalBody, description: 'Wallets of users.' }) people: WalletsTotalBody;
-  @ApiProperty({ type: WalletsTotalBody, description: 'Wallets without a user.' }) house: WalletsTotalBody;
+  @ApiProperty({ type: WalletsTotalBody, description: 'Wallets of users.', example: TOTAL })
+  people: WalletsTotalBody;
+  @ApiProperty({ type: WalletsTotalBody, description: 'Wallets without a user.', example: NOTHING })
+  house: WalletsTotalBody;
   @ApiProperty({
     description: 'The world outside: what went out less what came in, over all of its wallets.',
     example: '-150.00',

@@ -58,7 +58,7 @@ function poster(dataSource: DataSource) {
     config,
   );
   return async (draft: Draft): Promise<Posted> => {
-    const posting = { ...draft, id: uuidv7(), actor: 'operator' } as Posting;
+    const posting = { ...draft, id: uuidv7(), actor: 'operator' };
     const key = { key: randomUUID(), fingerprint: randomBytes(16) };
     const keep = () => ({ statusCode: 201, body: { id: posting.id } });
     const isLone = ['movement', 'reversal', 'capture'].includes(posting.kind);
