@@ -1,12 +1,16 @@
 /** `asper check`: sound ledgers pass, and a row changed by hand is found and named. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomInt, randomUUID } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DataSource } from 'typeorm';
 import { databaseOptions } from '../ormconfig.js';
 import { readConfig } from '../src/config.js';
+import { HOLD_PASSES } from '../src/ledger/hold.laws.js';
+import { KEY_PASSES } from '../src/ledger/key.laws.js';
+import { TRANSACTION_PASSES } from '../src/ledger/transaction.laws.js';
+import { walletPasses } from '../src/ledger/wallet.laws.js';
 import { checkLedger, type CheckResult } from '../src/ledger/ledger.checker.js';
 import { changesOf, type Change } from './scenarios/hand-changes.js';
 import { fillLedger } from './scenarios/full-ledger.js';
@@ -43,6 +47,16 @@ describe('asper check', () => {
     expect(stdout).toMatch(
       /^wallets +\d+\ntransactions +\d+\nentries +\d+\nbroken laws +0\nseconds +\d+\.\d\nentries per second +[\d,]+\nThe ledger is sound\.\n$/,
     );
+  });
+
+  it('says in docs/check.md which laws it knows', async () => {
+    const passes = [...walletPasses('UTC'), ...TRANSACTION_PASSES, ...HOLD_PASSES, ...KEY_PASSES];
+    const inSql = passes.flatMap(({ sql }) => [...sql.matchAll(/\('([^']+)', CASE WHEN|SELECT '([^']+)' AS law/g)]);
+    const inChain = [...(await readFile('src/ledger/chain.checker.ts', 'utf8')).matchAll(/report\(\s*'([^']+)'/g)];
+    const laws = new Set([...inSql, ...inChain].map(([, law, other]) => law ?? other));
+    expect(laws.size).toBeGreaterThan(50);
+    const docs = (await readFile('docs/check.md', 'utf8')).replaceAll(/\s+/g, ' ').toLowerCase();
+    for (const law of laws) expect(docs).toContain(law!.toLowerCase());
   });
 
   it('finds nothing in any single wallet either', async () => {

@@ -33,7 +33,7 @@ export interface CheckResult {
 /** For one connection at a time; larger sorts go to disk. */
 const SORT_MEMORY = '64MB';
 /** Time goes to the entries first: what the passes take after them, as a part of the whole (measured). */
-const PASSES_PART = 0.3;
+const PASSES_PART = 0.2;
 
 export function checkLedger(dataSource: DataSource, options: CheckOptions): Promise<CheckResult> {
   return inSnapshot(dataSource, async (runner) => {

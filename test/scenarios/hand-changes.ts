@@ -269,4 +269,6 @@ function insert(table: string, row: Row): string {
   return `INSERT INTO ${table} SELECT * FROM jsonb_populate_record(NULL::${table}, ${literal(JSON.stringify(row))})`;
 }
 
-const literal = (value: unknown): string => (value === null ? 'NULL' : `'${String(value).replaceAll("'", "''")}'`);
+const literal = (value: unknown): string => (value === null ? 'NULL' : `'${textOf(value).replaceAll("'", "''")}'`);
+
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
