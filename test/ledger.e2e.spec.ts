@@ -7,7 +7,7 @@ import { startService, type Service } from './support/service.js';
 
 describe('the ledger', () => {
   let service: Service;
-  beforeAll(async () => void (service = await startService({ DEFAULT_MINIMUM_BALANCE: '0' })));
+  beforeAll(async () => void (service = await startService({ DEFAULT_MINIMUM_BALANCE: '0', EXTERNAL_STRIPE: '1' })));
   afterAll(() => service.stop());
 
   const trialBalance = async () =>
@@ -92,12 +92,33 @@ describe('the ledger', () => {
     expect((await check(`?wallet_id=${id}`)).body).toMatchObject({ is_sound: true, wallets: 1, entries: 1 });
   });
 
+  it('is sound at any moment while money moves', async () => {
+    const { api } = service;
+    const a = await api.newWallet('1000.00');
+    const b = await api.newWallet('1000.00');
+    let isMoving = true;
+    const movers = Array.from({ length: 8 }, async (_, i) => {
+      while (isMoving)
+        expectStatus(201, await (i % 2 ? api.transfer(a.id, b.id, '0.01') : api.transfer(b.id, a.id, '0.01')));
+    });
+    const seen = new Set<number>();
+    for (let i = 0; i < 10; i++) {
+      const { body } = await check();
+      expect(body).toMatchObject({ is_sound: true, findings: [] });
+      seen.add(body.entries);
+      expect((await trialBalance()).is_balanced).toBe(true);
+    }
+    isMoving = false;
+    await Promise.all(movers);
+    expect(seen.size).toBeGreaterThan(1);
+  });
+
   it('is checked over HTTP only up to a size, and one check at a time', async () => {
     const small = await startService({ LEDGER_CHECK_ENTRIES_MAX: '5' }, { database: service.database });
     try {
       expect(await check('', small)).toMatchObject({ status: 422, body: { code: 'ledger_too_large' } });
-      const [{ wallet_id }] = await service.database.query(`SELECT wallet_id FROM entries LIMIT 1`);
-      expect((await check(`?wallet_id=${wallet_id}`, small)).status).toBe(200);
+      const [{ id }] = await service.database.query(`SELECT id FROM wallets WHERE label = 'fees'`);
+      expect((await check(`?wallet_id=${id}`, small)).status).toBe(200);
     } finally {
       await small.stop();
     }
