@@ -10,7 +10,11 @@ describe('many legs', () => {
   let service: Service;
   beforeAll(async () => void (service = await startService()));
   afterEach(async () => expect(await service.database.problems()).toEqual([]));
-  afterAll(() => service.stop());
+  afterAll(async () => {
+    const found = await service.database.check();
+    await service.stop();
+    expect(found).toEqual([]);
+  });
   const api = () => service.api;
   const balance = async (id: string) => (await api().wallet(id)).balance;
 
@@ -73,7 +77,11 @@ describe('batches', () => {
   let service: Service;
   beforeAll(async () => void (service = await startService()));
   afterEach(async () => expect(await service.database.problems()).toEqual([]));
-  afterAll(() => service.stop());
+  afterAll(async () => {
+    const found = await service.database.check();
+    await service.stop();
+    expect(found).toEqual([]);
+  });
   const api = () => service.api;
   const balance = async (id: string) => (await api().wallet(id)).balance;
   const transfer = (from: string, to: string, amount: string) => ({

@@ -13,7 +13,11 @@ describe('holds', () => {
   let service: Service;
   beforeAll(async () => void (service = await startService({ CAPTURE_TOLERANCE_PERCENT: '10' })));
   afterEach(async () => expect(await service.database.problems()).toEqual([]));
-  afterAll(() => service.stop());
+  afterAll(async () => {
+    const found = await service.database.check();
+    await service.stop();
+    expect(found).toEqual([]);
+  });
   const api = () => service.api;
 
   /** A wallet with 100.00, and a hold on it. */

@@ -16,7 +16,11 @@ const FLOORS = [0, 5_000, -2_000];
 describe('the model', () => {
   let service: Service;
   beforeAll(async () => void (service = await startService()));
-  afterAll(() => service.stop());
+  afterAll(async () => {
+    const found = await service.database.check();
+    await service.stop();
+    expect(found).toEqual([]);
+  });
 
   it(
     `agrees with the service over ${RUNS} runs of ${COMMANDS} calls`,

@@ -7,7 +7,11 @@ describe('postings', () => {
   let service: Service;
   beforeAll(async () => void (service = await startService()));
   afterEach(async () => expect(await service.database.problems()).toEqual([]));
-  afterAll(() => service.stop());
+  afterAll(async () => {
+    const found = await service.database.check();
+    await service.stop();
+    expect(found).toEqual([]);
+  });
 
   const count = async () => Number((await service.database.query('SELECT count(*) AS n FROM transactions'))[0].n);
 

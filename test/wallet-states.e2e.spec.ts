@@ -8,7 +8,11 @@ import { startService, type Service } from './support/service.js';
 let service: Service;
 beforeAll(async () => void (service = await startService({ LIMIT_TIME_ZONE: 'Asia/Kolkata' })));
 afterEach(async () => expect(await service.database.problems()).toEqual([]));
-afterAll(() => service.stop());
+afterAll(async () => {
+  const found = await service.database.check({ LIMIT_TIME_ZONE: 'Asia/Kolkata' });
+  await service.stop();
+  expect(found).toEqual([]);
+});
 const api = () => service.api;
 const balance = async (id: string) => (await api().wallet(id)).balance;
 
@@ -140,6 +144,7 @@ describe('limits', () => {
     await rewind(`month = month - 31, day = day - 31`);
     expectStatus(201, await api().debit(wallet.id, '100.00'));
     expect((await limitsOf(wallet.id)).monthly.total_used).toBe('100.00');
+    expectStatus(200, await setLimits(wallet.id, {})); // what the test made of them is no history
   });
 
   it.each(['pessimistic', 'optimistic'])(

@@ -5,7 +5,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Caller } from '../caller.js';
 import { Problem } from '../errors.js';
-import { IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
+import { fingerprintOf, IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
 import type { FoundOutcome } from '../idempotency/idempotency.store.js';
 import type { Posted, Posting } from './ledger.js';
 import { PostingEngine, type Instruction, type InstructionOutcome } from './posting.engine.js';
@@ -72,7 +72,8 @@ export class PostingService {
    */
   submit(instruction: Instruction): Promise<InstructionOutcome> {
     if (instruction.key !== undefined || instruction.isDryRun) return this.engine.post(instruction);
-    return this.engine.post({ ...instruction, key: `auto:${instruction.id}`, fingerprint: Buffer.alloc(0) });
+    const { id } = instruction;
+    return this.engine.post({ ...instruction, key: `auto:${id}`, fingerprint: fingerprintOf(['auto', id]) });
   }
 
   /** Runs a request once for its key; a dry run has no key and leaves none. */

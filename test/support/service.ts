@@ -2,10 +2,11 @@
  * The real service as a process of its own, on a port of its own, over a fresh copy of the migrated template
  * database: what is tested is what `npm run start:prod` runs.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import pg from 'pg';
 import { WalletClient } from './client.js';
 import { onDatabase, TEMPLATE } from './databases.js';
@@ -50,6 +51,18 @@ export class TestDatabase {
       ...(await brokenLaws((sql) => this.query(sql))),
       ...idle.map(({ query }) => `left in a transaction: ${query}`),
     ];
+  }
+
+  /** What `asper check` finds, a line each; nothing on a sound ledger. */
+  async check(env: Record<string, string> = {}): Promise<string[]> {
+    const cli = path.resolve('dist/src/cli.js');
+    const run = promisify(execFile)(process.execPath, [cli, 'check', '--json'], {
+      env: { PATH: process.env.PATH, DATABASE_URL: this.url, ...env },
+      maxBuffer: 64 * 1024 * 1024,
+    });
+    const { stdout } = await run.catch((error: { stdout: string }) => error);
+    const { findings } = JSON.parse(stdout) as { findings: Array<Record<'law' | 'table' | 'row' | 'detail', string>> };
+    return findings.map(({ law, table, row, detail }) => `${law}: ${table} ${row}: ${detail}`);
   }
 
   async drop(): Promise<void> {
