@@ -41,6 +41,13 @@ export const ERRORS = {
     cause: 'The `Content-Type` is not one that the API reads.',
     fix: 'Send `Content-Type: application/json`.',
   },
+  not_acceptable: {
+    status: 406,
+    title: 'No such form of the answer',
+    retryable: false,
+    cause: 'The `Accept` header names no media type that this route answers with.',
+    fix: 'Send an `Accept` that the route has, such as `application/json`, or none.',
+  },
   validation_failed: {
     status: 422,
     title: 'A field is wrong',

@@ -1,5 +1,6 @@
 /** IANA time zones, as the machine's ICU knows them. */
 const formatters = new Map<string, Intl.DateTimeFormat>();
+const minuteFormatters = new Map<string, Intl.DateTimeFormat>();
 
 /** Whether a text names a time zone: `Asia/Kolkata`, `UTC`. Offsets such as `+05:30` do not: they know no summer. */
 export function isTimeZone(zone: unknown): zone is string {
@@ -16,6 +17,18 @@ export function isTimeZone(zone: unknown): zone is string {
 export function dayIn(zone: string, instant: Date): string {
   if (zone === 'UTC') return instant.toISOString().slice(0, 10);
   return formatterOf(zone).format(instant);
+}
+
+/** The minute of an instant in a time zone, as `2026-01-31 15:00`. */
+export function minuteIn(zone: string, instant: Date): string {
+  let formatter = minuteFormatters.get(zone);
+  if (!formatter) {
+    // Swedish writes times as ISO 8601 does.
+    const parts = { year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit' } as const;
+    formatter = new Intl.DateTimeFormat('sv-SE', { timeZone: zone, ...parts });
+    minuteFormatters.set(zone, formatter);
+  }
+  return formatter.format(instant);
 }
 
 function formatterOf(zone: string): Intl.DateTimeFormat {

@@ -1,14 +1,27 @@
-import { Controller, Get, Param, Query } from '@nestjs/common';
+import { Controller, Get, Param, Query, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Accepted } from '../accept.js';
+import { download, type Reply } from '../answer.js';
 import { ApiErrors, ApiPage } from '../openapi.js';
 import { WalletIdParam } from '../wallets/wallets.dto.js';
-import { EntryBody, ListEntriesQuery, SummaryBody, SummaryQuery } from './statements.dto.js';
+import { BalanceBody, BalanceQuery } from './balance.dto.js';
+import { BalanceService } from './balance.service.js';
+import { ApiStatement, STATEMENT_TYPES, StatementQuery, type StatementType } from './statement.dto.js';
+import { StatementService } from './statement.service.js';
+import { EntryBody, ListEntriesQuery } from './statements.dto.js';
 import { StatementsService } from './statements.service.js';
+import { SummaryBody, SummaryQuery } from './summary.dto.js';
+import { SummaryService } from './summary.service.js';
 
 @ApiTags('Statements')
 @Controller('v1/wallets/:wallet_id')
 export class StatementsController {
-  constructor(private readonly statements: StatementsService) {}
+  constructor(
+    private readonly statements: StatementsService,
+    private readonly balances: BalanceService,
+    private readonly summaries: SummaryService,
+    private readonly files: StatementService,
+  ) {}
 
   @Get('entries')
   @ApiOperation({ summary: 'History of a wallet with the balance after each entry, newest first' })
@@ -18,11 +31,32 @@ export class StatementsController {
     return this.statements.entries(wallet_id, query);
   }
 
+  @Get('balance')
+  @ApiOperation({ summary: 'Balance now or at any instant, by posting or by effective time' })
+  @ApiOkResponse({ type: BalanceBody })
+  @ApiErrors('validation_failed', 'wallet_not_found', 'database_unavailable')
+  balance(@Param() { wallet_id }: WalletIdParam, @Query() query: BalanceQuery) {
+    return this.balances.read(wallet_id, query);
+  }
+
   @Get('summary')
-  @ApiOperation({ summary: 'Opening, total credit, total debit and closing over a range of days' })
+  @ApiOperation({ summary: 'Opening, total credit, total debit and closing over days, also by day, week or month' })
   @ApiOkResponse({ type: SummaryBody })
   @ApiErrors('validation_failed', 'wallet_not_found', 'database_unavailable')
   summary(@Param() { wallet_id }: WalletIdParam, @Query() query: SummaryQuery) {
-    return this.statements.summary(wallet_id, query);
+    return this.summaries.read(wallet_id, query);
+  }
+
+  @Get('statement')
+  @ApiOperation({ summary: 'Statement over days as JSON, CSV or PDF, by `Accept`' })
+  @ApiStatement()
+  @ApiErrors('not_acceptable', 'validation_failed', 'wallet_not_found', 'database_unavailable')
+  async statement(
+    @Accepted(STATEMENT_TYPES) type: StatementType,
+    @Param() { wallet_id }: WalletIdParam,
+    @Query() query: StatementQuery,
+    @Res({ passthrough: true }) reply: Reply,
+  ) {
+    return download(reply, await this.files.write(wallet_id, query, type));
   }
 }

@@ -1,11 +1,21 @@
 import { ApiProperty, ApiPropertyOptional, IntersectionType } from '@nestjs/swagger';
+import { IsIn } from 'class-validator';
+import { formatAmount } from '../money.js';
 import { PageQuery } from '../paging.js';
 import { TransactionFilter } from '../transactions/transactions.dto.js';
 import { TRANSACTION_TYPES, type TransactionType } from '../transactions/transaction.entity.js';
-import { IsDay, MayBeAbsent } from '../validation.js';
-import { WALLET_EXAMPLE_ID } from '../wallets/wallets.dto.js';
+import { MayBeAbsent } from '../validation.js';
+import type { HistoryRow } from './history.js';
 
-export class ListEntriesQuery extends IntersectionType(PageQuery, TransactionFilter) {}
+const DIRECTIONS = ['credit', 'debit'] as const;
+
+/** Amounts are compared with what the entry moved, whichever way; its currency is the wallet's. */
+export class ListEntriesQuery extends IntersectionType(PageQuery, TransactionFilter) {
+  @ApiPropertyOptional({ enum: DIRECTIONS, description: 'What came in, or what went out.', example: 'debit' })
+  @MayBeAbsent()
+  @IsIn(DIRECTIONS, { message: `must be ${DIRECTIONS.join(' or ')}` })
+  direction?: (typeof DIRECTIONS)[number];
+}
 
 export class EntryBody {
   @ApiProperty({ description: 'Number of the entry in its wallet: 1, 2, 3, …', example: 2 }) seq: number;
@@ -19,26 +29,16 @@ export class EntryBody {
   @ApiProperty({ format: 'date-time', example: '2026-01-31T09:30:00.000Z' }) created_at: string;
 }
 
-export class SummaryQuery {
-  @ApiPropertyOptional({ description: 'First day, UTC, included. By default the beginning.', example: '2026-01-01' })
-  @MayBeAbsent()
-  @IsDay()
-  start_date?: string;
-
-  @ApiPropertyOptional({ description: 'Last day, UTC, included. By default today.', example: '2026-12-31' })
-  @MayBeAbsent()
-  @IsDay()
-  end_date?: string;
-}
-
-export class SummaryBody {
-  @ApiProperty({ format: 'uuid', example: WALLET_EXAMPLE_ID }) wallet_id: string;
-  @ApiProperty({ example: 'INR' }) currency: string;
-  @ApiProperty({ type: String, nullable: true, example: '2026-01-01' }) start_date: string | null;
-  @ApiProperty({ type: String, nullable: true, example: '2026-12-31' }) end_date: string | null;
-  @ApiProperty({ description: 'Balance before the first day.', example: '0.00' }) opening_balance: string;
-  @ApiProperty({ description: 'What came in.', example: '500.00' }) total_credit: string;
-  @ApiProperty({ description: 'What went out.', example: '150.00' }) total_debit: string;
-  @ApiProperty({ description: 'Opening, plus credit, less debit.', example: '350.00' }) closing_balance: string;
-  @ApiProperty({ description: 'Entries in the range.', example: 2 }) entry_count: number;
+export function entryBody(row: HistoryRow, currency: string): EntryBody {
+  return {
+    seq: row.seq,
+    transaction_id: row.transactionId,
+    type: row.type,
+    amount: formatAmount(row.amountMinor, currency),
+    balance_after: formatAmount(row.balanceAfterMinor, currency),
+    description: row.description,
+    reference: row.reference,
+    effective_at: row.effectiveAt.toISOString(),
+    created_at: row.createdAt.toISOString(),
+  };
 }

@@ -1,12 +1,16 @@
 import { Module } from '@nestjs/common';
+import { UsersModule } from '../users/users.module.js';
 import { WalletsModule } from '../wallets/wallets.module.js';
+import { BalanceService } from './balance.service.js';
+import { StatementService } from './statement.service.js';
 import { StatementsController } from './statements.controller.js';
 import { StatementsService } from './statements.service.js';
+import { SummaryService } from './summary.service.js';
 
 @Module({
-  imports: [WalletsModule],
+  imports: [UsersModule, WalletsModule],
   controllers: [StatementsController],
-  providers: [StatementsService],
+  providers: [StatementsService, BalanceService, SummaryService, StatementService],
   exports: [StatementsService],
 })
 export class StatementsModule {}

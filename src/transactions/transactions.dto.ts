@@ -206,6 +206,16 @@ export class TransactionFilter {
   @IsInstant()
   created_before?: string;
 
+  @ApiPropertyOptional({ format: 'date-time', description: 'Effective at or after.', example: '2026-01-01T00:00:00Z' })
+  @MayBeAbsent()
+  @IsInstant()
+  effective_from?: string;
+
+  @ApiPropertyOptional({ format: 'date-time', description: 'Effective before.', example: '2026-02-01T00:00:00Z' })
+  @MayBeAbsent()
+  @IsInstant()
+  effective_before?: string;
+
   @ApiPropertyOptional({
     format: 'uuid',
     description: 'The reversals of this transaction.',

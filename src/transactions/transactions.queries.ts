@@ -5,6 +5,7 @@ import type { RawRow } from '../database/raw-row.js';
 import { Problem } from '../errors.js';
 import { CURSOR_ID, CURSOR_SEQ, pageOf, readCursor, type Page } from '../paging.js';
 import { readAmount } from '../wallets/wallets.service.js';
+import { checkTimes, entriesOfWallet, timeRange, type Bind } from './entry.filters.js';
 import type { ReadTransaction } from './ledger.js';
 import {
   transactionBody,
@@ -42,17 +43,21 @@ export class TransactionsQueries {
     const parameters: unknown[] = [query.limit + 1];
     const bind = (value: unknown) => `$${parameters.push(value)}`;
     const where = filterConditions(query, bind);
+    checkTimes(query);
     const after = readCursor(query.cursor, query.wallet_id === undefined ? CURSOR_ID : CURSOR_SEQ);
     let from = 'transactions t';
-    if (query.wallet_id !== undefined) {
-      from = 'entries own JOIN transactions t ON t.id = own.transaction_id';
-      // A transaction with several legs in the wallet is listed once, at the last of them.
+    if (query.wallet_id === undefined) {
       where.push(
-        `own.wallet_id = ${bind(query.wallet_id)}`,
-        `NOT EXISTS (
-        SELECT FROM entries later WHERE later.transaction_id = t.id AND later.wallet_id = own.wallet_id
-           AND later.seq > own.seq)`,
+        ...timeRange('t.created_at', query.created_from, query.created_before, bind),
+        ...timeRange('t.effective_at', query.effective_from, query.effective_before, bind),
       );
+    } else {
+      const own = entriesOfWallet(`${bind(query.wallet_id)}::uuid`, query, bind);
+      from = `${own} own JOIN transactions t ON t.id = own.transaction_id`;
+      // A transaction with several legs in the wallet is listed once, at the last of them.
+      where.push(`NOT EXISTS (
+        SELECT FROM entries later WHERE later.transaction_id = t.id AND later.wallet_id = own.wallet_id
+           AND later.seq > own.seq)`);
     }
     const position = query.wallet_id === undefined ? 't.id' : 'own.seq';
     if (after !== undefined) where.push(`${position} < ${bind(after)}`);
@@ -70,27 +75,34 @@ export class TransactionsQueries {
   }
 }
 
-/** SQL conditions on `transactions t` for the filters that are given. @throws {Problem} naming a wrong field. */
-export function filterConditions(filter: TransactionFilter, bind: (value: unknown) => string): string[] {
+/**
+ * SQL conditions on `transactions t` for the filters that are given, other than time.
+ * @param amount SQL of what the amounts are compared with; null for money of several currencies.
+ * @throws {Problem} naming a wrong field.
+ */
+export function filterConditions(filter: TransactionFilter, bind: Bind, amount = 't.amount'): string[] {
   const conditions: string[] = [];
   if (filter.type !== undefined) conditions.push(`t.type = ${bind(filter.type)}`);
-  if (filter.currency !== undefined) conditions.push(`t.currency = ${bind(filter.currency)}`);
   if (filter.reference !== undefined) conditions.push(`t.reference = ${bind(filter.reference)}`);
-  for (const [field, operator] of [
-    ['amount_min', '>='],
-    ['amount_max', '<='],
-  ] as const) {
-    const amount = filter[field];
-    if (amount === undefined) continue;
-    if (filter.currency === undefined) throw Problem.field('currency', `is needed with ${field}`);
-    conditions.push(`t.amount ${operator} ${bind(readAmount(field, amount, filter.currency))}`);
-  }
-  if (filter.created_from !== undefined) conditions.push(`t.created_at >= ${bind(filter.created_from)}`);
-  if (filter.created_before !== undefined) conditions.push(`t.created_at < ${bind(filter.created_before)}`);
   if (filter.reverses_id !== undefined) conditions.push(`t.reverses_id = ${bind(filter.reverses_id)}`);
   if (filter.hold_id !== undefined) conditions.push(`t.hold_id = ${bind(filter.hold_id)}`);
   if (filter.metadata !== undefined) conditions.push(`t.metadata @> ${bind(metadataText(filter.metadata))}::jsonb`);
+  // An entry has the currency of its wallet, also where its transaction has several.
+  if (filter.currency !== undefined && amount === 't.amount') conditions.push(`t.currency = ${bind(filter.currency)}`);
+  const [min, max] = [amountMinor('amount_min', filter), amountMinor('amount_max', filter)];
+  if (min !== undefined) conditions.push(`${amount} >= ${bind(min)}`);
+  if (max !== undefined) conditions.push(`${amount} <= ${bind(max)}`);
+  if (min !== undefined && max !== undefined && max < min) {
+    throw Problem.field('amount_max', 'must not be less than amount_min');
+  }
   return conditions;
+}
+
+function amountMinor(field: 'amount_min' | 'amount_max', filter: TransactionFilter): bigint | undefined {
+  const amount = filter[field];
+  if (amount === undefined) return undefined;
+  if (filter.currency === undefined) throw Problem.field('currency', `is needed with ${field}`);
+  return readAmount(field, amount, filter.currency);
 }
 
 function metadataText(text: string): string {

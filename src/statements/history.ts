@@ -1,0 +1,64 @@
+/** Entries of a wallet with what their transactions say about them. */
+import type { DataSource } from 'typeorm';
+import type { RawRow } from '../database/raw-row.js';
+import type { TransactionType } from '../transactions/transaction.entity.js';
+
+/** An entry with what its transaction says about it. Amounts in minor units. */
+export interface HistoryRow {
+  seq: number;
+  transactionId: string;
+  type: TransactionType;
+  amountMinor: bigint;
+  balanceAfterMinor: bigint;
+  description: string | null;
+  reference: string | null;
+  effectiveAt: Date;
+  createdAt: Date;
+}
+
+/** What a history reads of `e`, an entry, and `t`, its transaction. */
+export const HISTORY_COLUMNS = `
+  e.seq, e.transaction_id, e.amount, e.balance_after, e.created_at, coalesce(e.effective_at, e.created_at) AS effective_at,
+  t.type, t.description, t.reference`;
+
+/** Entries of one wallet, those numbered after `afterSeq` to `lastSeq`. */
+export interface SeqRange {
+  walletId: string;
+  afterSeq: number;
+  lastSeq: number;
+}
+
+const PAGE_SIZE = 1_000;
+const PAGE = `
+  SELECT ${HISTORY_COLUMNS} FROM entries e JOIN transactions t ON t.id = e.transaction_id
+   WHERE e.wallet_id = $1 AND e.seq > $2 AND e.seq <= $3 ORDER BY e.seq`;
+
+/**
+ * Reads entries, oldest first, a page at a time, and the next page only when it is asked for: no statement is open and
+ * no connection taken while a slow reader makes up its mind. Entries never change, so a range is the same at every
+ * look. A page of 1,000 is 0.3 MB of text.
+ */
+export async function* pagesOf(dataSource: DataSource, { walletId, afterSeq, lastSeq }: SeqRange) {
+  for (let after = afterSeq; after < lastSeq; after += PAGE_SIZE) {
+    const last = Math.min(after + PAGE_SIZE, lastSeq);
+    const rows: RawRow[] = await dataSource.query(PAGE, [walletId, after, last]);
+    // Numbers have no gaps. A line short would be a statement that does not add up.
+    if (rows.length !== last - after)
+      throw new Error(`entries ${after + 1} to ${last} of ${walletId} are not all there`);
+    yield rows.map(toHistoryRow);
+  }
+}
+
+export function toHistoryRow(row: RawRow): HistoryRow {
+  return {
+    seq: Number(row.seq),
+    transactionId: row.transaction_id,
+    type: row.type,
+    amountMinor: BigInt(row.amount),
+    balanceAfterMinor: BigInt(row.balance_after),
+    description: row.description,
+    reference: row.reference,
+    effectiveAt: row.effective_at,
+    createdAt: row.created_at,
+  };
+}

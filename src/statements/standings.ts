@@ -1,0 +1,105 @@
+/**
+ * Where a wallet stood at instants: how many entries counted, what they came to, what had come in. The totals between
+ * two instants are the difference of two standings, so that ranges next to each other always chain.
+ *
+ * By posting time a standing is one entry, found by halving: `balance_after` and `credited_after` hold the sums, however
+ * many entries lie between. By effective time it is that, corrected by the entries dated apart from their posting; one
+ * statement reads both, so that what is posted meanwhile is in neither or in both.
+ */
+import type { DataSource } from 'typeorm';
+import type { RawRow } from '../database/raw-row.js';
+
+/** Which time decides: when an entry was posted, or when it counts for the business. */
+export const BASES = ['posted', 'effective'] as const;
+export type Basis = (typeof BASES)[number];
+
+/** What counts of a wallet before an instant. Amounts in minor units. */
+export interface Standing {
+  /** The instant; null for the beginning or the end of time. */
+  instant: Date | null;
+  /** Entries that count: by posting time also the `seq` of the last one, 0 for none. */
+  count: number;
+  balanceMinor: bigint;
+  creditedMinor: bigint;
+}
+
+/** Opening + credit - debit = closing, in minor units. */
+export interface Totals {
+  openingMinor: bigint;
+  creditMinor: bigint;
+  debitMinor: bigint;
+  closingMinor: bigint;
+  entryCount: number;
+}
+
+/** Beginnings of days in a time zone, or instants, in order. `-infinity` and `infinity` are days too. */
+export type Bounds = { days: string[]; timeZone: string } | { instants: Date[] };
+
+/** The standings of a wallet just before each bound. */
+export async function standingsBefore(
+  dataSource: DataSource,
+  walletId: string,
+  bounds: Bounds,
+  basis: Basis = 'posted',
+): Promise<Standing[]> {
+  const isDays = 'days' in bounds;
+  const rows: RawRow[] = await dataSource.query(
+    `WITH bound AS (${isDays ? DAYS : INSTANTS}),
+          posted AS MATERIALIZED (${POSTED}) ${basis === 'posted' ? 'SELECT * FROM posted ORDER BY n' : EFFECTIVE}`,
+    isDays ? [walletId, bounds.days, bounds.timeZone] : [walletId, bounds.instants],
+  );
+  return rows.map((row) => ({
+    instant: row.instant instanceof Date ? row.instant : null,
+    count: Number(row.count),
+    balanceMinor: BigInt(row.balance),
+    creditedMinor: BigInt(row.credited),
+  }));
+}
+
+/** What happened between two standings. */
+export function totalsBetween(opening: Standing, closing: Standing): Totals {
+  const creditMinor = closing.creditedMinor - opening.creditedMinor;
+  return {
+    openingMinor: opening.balanceMinor,
+    creditMinor,
+    debitMinor: opening.balanceMinor + creditMinor - closing.balanceMinor,
+    closingMinor: closing.balanceMinor,
+    entryCount: closing.count - opening.count,
+  };
+}
+
+const INSTANTS = 'SELECT n, instant FROM unnest($2::timestamptz[]) WITH ORDINALITY AS b (instant, n)';
+
+/**
+ * A day begins at its first instant. PostgreSQL takes midnight for the later one where clocks go back over it (Havana);
+ * where they go forward over it (Beirut) it finds the first instant after the gap.
+ */
+const DAYS = `
+  SELECT n, CASE WHEN ((midnight - interval '1 hour') AT TIME ZONE $3)::date = day
+                 THEN midnight - interval '1 hour' ELSE midnight END AS instant
+    FROM (SELECT n, day, day::timestamp AT TIME ZONE $3 AS midnight
+            FROM unnest($2::date[]) WITH ORDINALITY AS b (day, n)) b`;
+
+const POSTED = `
+  SELECT n, instant, seq AS count, coalesce(e.balance_after, 0) AS balance, coalesce(e.credited_after, 0) AS credited
+    FROM (SELECT n, instant, entries_before($1, instant, false) AS seq FROM bound OFFSET 0) b
+    LEFT JOIN LATERAL (SELECT balance_after, credited_after FROM entries
+                        WHERE wallet_id = $1 AND seq = b.seq OFFSET 0) e ON true`;
+
+/**
+ * `width_bucket` says how many bounds lie at or before a time, so an entry counts before bound n where it is less than
+ * n. One pass over the entries dated apart, however many bounds there are.
+ */
+const EFFECTIVE = `,
+  moved AS MATERIALIZED (
+    SELECT width_bucket(e.effective_at, b.instants) AS effective, width_bucket(e.created_at, b.instants) AS posted,
+           count(*) AS count, sum(e.amount) AS amount, sum(greatest(e.amount, 0)) AS credit
+      FROM (SELECT array_agg(instant ORDER BY n) AS instants FROM posted) b, entries e
+     WHERE e.wallet_id = $1 AND e.effective_at IS NOT NULL GROUP BY 1, 2)
+  SELECT p.n, p.instant, p.count + m.count AS count, p.balance + m.amount AS balance, p.credited + m.credit AS credited
+    FROM posted p CROSS JOIN LATERAL (
+      SELECT coalesce(sum(sign * count), 0) AS count, coalesce(sum(sign * amount), 0) AS amount,
+             coalesce(sum(sign * credit), 0) AS credit
+        FROM (SELECT *, CASE WHEN effective < p.n THEN 1 ELSE -1 END AS sign FROM moved
+               WHERE (effective < p.n) <> (posted < p.n)) m) m
+   ORDER BY p.n`;
