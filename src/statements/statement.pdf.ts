@@ -3,28 +3,22 @@
  * is written. Each page leaves as soon as it is drawn. The font (DejaVu Sans Condensed) has Latin, Greek, Cyrillic,
  * Armenian, Georgian and every currency sign; what it lacks shows as a box, and is whole in JSON and CSV.
  */
-import { createRequire } from 'node:module';
 import { setImmediate } from 'node:timers/promises';
 import PDFDocument from 'pdfkit';
 import { formatAmount } from '../money.js';
 import { minuteIn } from '../time-zone.js';
 import type { HistoryRow } from './history.js';
-import { PdfSheet, type Cell } from './statement.pdf.sheet.js';
+import { FONTS, PdfSheet, type Cell } from './statement.pdf.sheet.js';
 import type { Statement } from './statement.service.js';
-
-const { resolve } = createRequire(import.meta.url);
-const FONT = resolve('dejavu-fonts-ttf/ttf/DejaVuSansCondensed.ttf');
-const FONT_BOLD = resolve('dejavu-fonts-ttf/ttf/DejaVuSansCondensed-Bold.ttf');
 
 /** @returns pieces of the file, each page's as soon as it is drawn. */
 export async function* pdfOf(statement: Statement): AsyncGenerator<Buffer> {
   const { wallet, totals, pages } = statement;
   const money = (minor: bigint) => formatAmount(minor, wallet.currency);
   const document = new PDFDocument({
-    ...{ size: 'A4', margin: 0, autoFirstPage: false, font: FONT },
+    ...{ size: 'A4', margin: 0, autoFirstPage: false, font: FONTS.regular },
     info: { Title: `Statement ${periodOf(statement)}`, Subject: `Wallet ${wallet.id}`, Creator: 'Asper Wallet' },
   });
-  document.registerFont('regular', FONT).registerFont('bold', FONT_BOLD);
   // Three rows more: opening, totals, closing.
   const sheet = new PdfSheet(document, footerOf(statement), headOf(statement), totals.entryCount + 3);
   sheet.row(['', 'Opening balance', '', '', '', money(totals.openingMinor)], 'bold');
