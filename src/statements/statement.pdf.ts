@@ -16,6 +16,8 @@ export async function* pdfOf(statement: Statement): AsyncGenerator<Buffer> {
   const { wallet, totals, pages } = statement;
   const money = (minor: bigint) => formatAmount(minor, wallet.currency);
   const document = new PDFDocument({
+    // pdfkit's cache keeps every word it has seen: 150 MB at 20,000 lines, against 12 MB without.
+    fontLayoutCache: false,
     ...{ size: 'A4', margin: 0, autoFirstPage: false, font: FONTS.regular },
     info: { Title: `Statement ${periodOf(statement)}`, Subject: `Wallet ${wallet.id}`, Creator: 'Asper Wallet' },
   });
