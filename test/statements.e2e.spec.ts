@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
 import { spawnSync } from 'node:child_process';
-import { request } from 'node:http';
+import { request, type IncomingMessage } from 'node:http';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BalanceBody } from '../src/statements/balance.dto.js';
@@ -188,7 +188,7 @@ describe('reading', () => {
     }
     const csv = await accept(id, 'text/csv', query);
     expect(csv.headers.get('content-disposition')).toContain(`statement-${id}-2026-01-02-2026-01-31.csv`);
-    const rows = parse(csv.text, { columns: true }) as Array<Record<string, string>>;
+    const rows = parse<Record<string, string>>(csv.text, { columns: true });
     expect([rows[0]!.type, rows[0]!.balance, rows.at(-1)!.type, rows.at(-1)!.balance]).toEqual([
       'opening',
       '100.00',
@@ -272,7 +272,7 @@ describe('reading', () => {
         agent: false,
       });
       call.end();
-      return once(call, 'response') as Promise<[import('node:http').IncomingMessage]>;
+      return once(call, 'response') as Promise<[IncomingMessage]>;
     };
     let [bytes, most, chunks] = [0, 0, 0];
     const [whole] = await open();

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import type { EntryBody, SummaryBody } from '../src/statements/statements.dto.js';
+import type { EntryBody } from '../src/statements/statements.dto.js';
+import type { SummaryBody } from '../src/statements/summary.dto.js';
 import type { WalletBody } from '../src/wallets/wallets.dto.js';
 import { expectStatus, type Problem } from './support/client.js';
 import { startService, type Service } from './support/service.js';

@@ -24,7 +24,11 @@ export class HolderBody {
 
 export class StatementBody extends TotalsBody {
   @ApiProperty({ format: 'uuid', example: WALLET_EXAMPLE_ID }) wallet_id: string;
-  @ApiPropertyOptional({ type: HolderBody, description: 'Absent where the wallet belongs to the house.' })
+  @ApiPropertyOptional({
+    type: HolderBody,
+    description: 'Absent where the wallet belongs to the house.',
+    example: { user_id: '0199a3c2-7d53-7c0e-9a3b-5f1f0a9d2c11', phone_number: '+919876543210' },
+  })
   holder?: HolderBody;
   @ApiProperty({ example: 'main' }) label: string;
   @ApiProperty({ example: 'INR' }) currency: string;
