@@ -36,13 +36,11 @@ export async function daysMeant(
     if (sqlState(error) !== INVALID_PARAMETER_VALUE) throw error;
     throw Problem.field('time_zone', 'must be an IANA time zone such as "Asia/Kolkata" that PostgreSQL knows too');
   });
-  const endDay = asked.end_date ?? row.today;
-  const startDay = asked.start_date ?? (wholeDays ? earlier(row.first_day ?? endDay, endDay) : undefined);
-  if (startDay !== undefined && endDay < startDay) {
-    const [field, other] =
-      asked.end_date === undefined ? ['start_date', 'after today'] : ['end_date', 'before start_date'];
-    throw Problem.field(field, `must not be ${other}`);
-  }
+  // A first day that lies ahead is its own last day: nothing is posted there yet, but the question has an answer.
+  const { start_date: start, end_date: end } = asked;
+  const endDay = end ?? (start !== undefined && start > row.today ? start : row.today);
+  const startDay = start ?? (wholeDays ? earlier(row.first_day ?? endDay, endDay) : undefined);
+  if (startDay !== undefined && endDay < startDay) throw Problem.field('end_date', 'must not be before start_date');
   return { startDay, endDay };
 }
 
