@@ -73,7 +73,7 @@ const POSTED = `
 /**
  * The posted balance, less what was posted by then for a later time, and with what was posted later for a time up to
  * then. Where nothing was posted later, which is so for every instant from the last entry on, that half is not read: on
- * a wallet whose million entries were all imported with dates of their own it would be all of them (200 ms).
+ * a wallet whose million entries were all imported with dates of their own it would be all of them.
  */
 const EFFECTIVE = `
   WITH posted AS MATERIALIZED (SELECT entries_before($1, $2, true) AS seq)

