@@ -1,6 +1,7 @@
 /** The SQL of idempotency keys. A row is written once, with the outcome, and never changed. */
 import { Injectable } from '@nestjs/common';
 import type { QueryRunner } from 'typeorm';
+import { arrayOf, byteaArrayOf } from '../database/array-literal.js';
 import { runPrepared, type Prepared } from '../database/prepared.js';
 import type { RawRow } from '../database/raw-row.js';
 
@@ -36,9 +37,9 @@ export class IdempotencyStore {
     const { rowCount } = await runPrepared(runner, INSERT_KEYS, [
       sorted.map((row) => row.scope),
       sorted.map((row) => row.key),
-      sorted.map((row) => row.fingerprint),
-      sorted.map((row) => row.statusCode),
-      sorted.map((row) => row.transactionId ?? null),
+      byteaArrayOf(sorted.map((row) => row.fingerprint)),
+      arrayOf(sorted.map((row) => row.statusCode)),
+      arrayOf(sorted.map((row) => row.transactionId ?? null)),
       sorted.map((row) => (row.body ? JSON.stringify(row.body) : null)),
       now,
     ]);

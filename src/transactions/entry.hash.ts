@@ -19,6 +19,7 @@ export const CHAIN_START = Buffer.alloc(32);
 
 /** The hash of everything that a transaction says about itself. */
 export function transactionDigest(t: Omit<PostedTransaction, 'entries'>): Buffer {
+  const createdAt = t.createdAt.toISOString();
   const content = [
     'asper.transaction.1',
     t.id,
@@ -32,8 +33,8 @@ export function transactionDigest(t: Omit<PostedTransaction, 'entries'>): Buffer
     t.reversesId,
     t.holdId,
     t.reason,
-    t.effectiveAt.toISOString(),
-    t.createdAt.toISOString(),
+    t.effectiveAt === t.createdAt ? createdAt : t.effectiveAt.toISOString(),
+    createdAt,
   ];
   return hash('sha256', JSON.stringify(content), 'buffer');
 }

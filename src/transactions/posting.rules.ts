@@ -71,26 +71,35 @@ function staleness(ledger: Ledger, posting: Posting): Refusal | undefined {
 }
 
 function move(ledger: Ledger, posting: Movement): Outcome {
-  const { id, type, currency, amountMinor, legs, actor, effectiveAt } = posting;
-  const sums = new Map<string, bigint>();
-  for (const leg of legs) {
-    const legCurrency = ledger.wallet(leg.walletId).currency;
-    sums.set(legCurrency, (sums.get(legCurrency) ?? 0n) + leg.amountMinor);
-  }
-  for (const sum of sums.values()) assert(sum === 0n, 'legs add up to zero');
+  const { legs } = posting;
+  assertZeroSum(ledger, posting);
   const terms: Terms = { floorMinor: posting.minimumBalanceMinor, counts: true };
   const refusal = legsRefusal(ledger, legs, terms);
   if (refusal) return refusal;
   const about = {
-    ...{ id, type, currency, amountMinor, actor, effectiveAt },
+    id: posting.id,
+    type: posting.type,
+    currency: posting.currency,
+    amountMinor: posting.amountMinor,
     description: posting.description ?? null,
     reference: posting.reference ?? null,
     metadata: posting.metadata ?? null,
+    actor: posting.actor,
     reversesId: null,
     holdId: null,
     reason: null,
+    effectiveAt: posting.effectiveAt,
   };
   return { kind: 'posted', transaction: moveMoney(ledger, about, legs, terms) };
+}
+
+function assertZeroSum(ledger: Ledger, { legs, currency }: Movement): void {
+  const currencies = currency === null ? new Set(legs.map((leg) => ledger.wallet(leg.walletId).currency)) : [currency];
+  for (const one of currencies) {
+    let sum = 0n;
+    for (const leg of legs) if (ledger.wallet(leg.walletId).currency === one) sum += leg.amountMinor;
+    assert(sum === 0n, 'legs add up to zero');
+  }
 }
 
 /** Names every item that stands in the way, so that all can be put right at once. */

@@ -5,6 +5,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type QueryRunner } from 'typeorm';
 import { CONFIG, type Config } from '../config.js';
+import { arrayOf, byteaArrayOf, timeArrayOf } from '../database/array-literal.js';
 import { runPrepared, type Prepared } from '../database/prepared.js';
 import type { RawRow } from '../database/raw-row.js';
 import { WriteConflict } from '../database/transaction.js';
@@ -28,7 +29,7 @@ export class PostingStore {
    * in (scope, key) order as they are inserted. One global order, so no two transactions wait in a circle.
    */
   async readWallets(runner: QueryRunner, ids: string[]): Promise<Array<{ state: WalletState; updatedAt: Date }>> {
-    const { rows } = await runPrepared(runner, this.readWalletsById, [ids]);
+    const { rows } = await runPrepared(runner, this.readWalletsById, [arrayOf(ids)]);
     return rows.map((row) => ({ state: walletState(row), updatedAt: row.updated_at }));
   }
 
@@ -43,10 +44,10 @@ export class PostingStore {
     const keyed = real.filter(({ key }) => key !== undefined);
     const keyless = isRetry ? real.filter(({ key }) => key === undefined) : [];
     const { rows } = await runPrepared(runner, FIND_OUTCOMES, [
-      keyed.map(({ id }) => id),
+      arrayOf(keyed.map(({ id }) => id)),
       keyed.map(({ scope }) => scope),
       keyed.map(({ key }) => key),
-      keyless.map(({ id }) => id),
+      arrayOf(keyless.map(({ id }) => id)),
     ]);
     const found = new Map<string, FoundOutcome>();
     for (const row of rows) if (row.asked_by) found.set(row.asked_by, foundOutcome(row));
@@ -67,19 +68,19 @@ export class PostingStore {
   /** Moves the wallets to their new state. @throws {WriteConflict} where one is not at the version read. */
   async updateWallets(runner: QueryRunner, wallets: WalletState[], now: Date): Promise<void> {
     const { rowCount } = await runPrepared(runner, UPDATE_WALLETS, [
-      wallets.map((w) => w.id),
-      wallets.map((w) => w.balanceMinor),
-      wallets.map((w) => w.creditedMinor),
-      wallets.map((w) => w.heldMinor),
-      wallets.map((w) => w.holdsExpireAt),
-      wallets.map((w) => w.minimumBalanceMinor),
-      wallets.map((w) => w.shortfallMinor),
-      wallets.map((w) => w.entryCount),
-      wallets.map((w) => (w.entryCount === 0 ? null : w.lastHash)),
-      wallets.map((w) => w.status),
-      wallets.map((w) => w.freezeMode),
-      wallets.map((w) => w.version),
-      wallets.map((w) => w.versionRead),
+      arrayOf(wallets.map((w) => w.id)),
+      arrayOf(wallets.map((w) => w.balanceMinor)),
+      arrayOf(wallets.map((w) => w.creditedMinor)),
+      arrayOf(wallets.map((w) => w.heldMinor)),
+      timeArrayOf(wallets.map((w) => w.holdsExpireAt)),
+      arrayOf(wallets.map((w) => w.minimumBalanceMinor)),
+      arrayOf(wallets.map((w) => w.shortfallMinor)),
+      arrayOf(wallets.map((w) => w.entryCount)),
+      byteaArrayOf(wallets.map((w) => (w.entryCount === 0 ? null : w.lastHash))),
+      arrayOf(wallets.map((w) => w.status)),
+      arrayOf(wallets.map((w) => w.freezeMode)),
+      arrayOf(wallets.map((w) => w.version)),
+      arrayOf(wallets.map((w) => w.versionRead)),
       now,
     ]);
     if (rowCount !== wallets.length)
@@ -88,35 +89,40 @@ export class PostingStore {
 
   async insertTransactions(runner: QueryRunner, transactions: PostedTransaction[]): Promise<void> {
     await runPrepared(runner, INSERT_TRANSACTIONS, [
-      transactions.map((t) => t.id),
-      transactions.map((t) => t.type),
-      transactions.map((t) => t.currency),
-      transactions.map((t) => t.amountMinor),
+      arrayOf(transactions.map((t) => t.id)),
+      arrayOf(transactions.map((t) => t.type)),
+      arrayOf(transactions.map((t) => t.currency)),
+      arrayOf(transactions.map((t) => t.amountMinor)),
       transactions.map((t) => t.description),
       transactions.map((t) => t.reference),
       transactions.map((t) => (t.metadata ? JSON.stringify(t.metadata) : null)),
       transactions.map((t) => t.actor),
-      transactions.map((t) => t.reversesId),
-      transactions.map((t) => t.holdId),
+      arrayOf(transactions.map((t) => t.reversesId)),
+      arrayOf(transactions.map((t) => t.holdId)),
       transactions.map((t) => t.reason),
-      transactions.map((t) => t.effectiveAt),
+      timeArrayOf(transactions.map((t) => t.effectiveAt)),
       transactions[0]!.createdAt,
     ]);
   }
 
   /** All entries of the group in one statement: the trigger behind it checks zero sum and sequence once. */
   async insertEntries(runner: QueryRunner, transactions: PostedTransaction[]): Promise<void> {
-    const rows = transactions.flatMap((transaction) => transaction.entries.map((entry) => ({ entry, transaction })));
+    const entries = transactions.flatMap((t) => t.entries);
+    const ids = transactions.flatMap((t) => t.entries.map(() => t.id));
+    const effectiveAt = transactions.flatMap((t) => {
+      const own = t.effectiveAt.getTime() === t.createdAt.getTime() ? null : t.effectiveAt;
+      return t.entries.map(() => own);
+    });
     await runPrepared(runner, INSERT_ENTRIES, [
-      rows.map(({ entry }) => entry.walletId),
-      rows.map(({ entry }) => entry.seq),
-      rows.map(({ transaction }) => transaction.id),
-      rows.map(({ entry }) => entry.leg),
-      rows.map(({ entry }) => entry.amountMinor),
-      rows.map(({ entry }) => entry.balanceAfterMinor),
-      rows.map(({ entry }) => entry.creditedAfterMinor),
-      rows.map(({ transaction: t }) => (t.effectiveAt.getTime() === t.createdAt.getTime() ? null : t.effectiveAt)),
-      rows.map(({ entry }) => entry.hash),
+      arrayOf(entries.map((e) => e.walletId)),
+      arrayOf(entries.map((e) => e.seq)),
+      arrayOf(ids),
+      arrayOf(entries.map((e) => e.leg)),
+      arrayOf(entries.map((e) => e.amountMinor)),
+      arrayOf(entries.map((e) => e.balanceAfterMinor)),
+      arrayOf(entries.map((e) => e.creditedAfterMinor)),
+      timeArrayOf(effectiveAt),
+      byteaArrayOf(entries.map((e) => e.hash)),
       transactions[0]!.createdAt,
     ]);
   }
