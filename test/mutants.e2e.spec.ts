@@ -85,9 +85,9 @@ describe('the scenarios', () => {
   });
 
   it('find an answer that leaves before COMMIT', async () => {
-    const early = '(runner) => this.postAll(runner, instructions, isRetry)';
-    const answered = `async (runner) => {
-      const early = await this.postAll(runner, instructions, isRetry);
+    const early = '(runner, begun) => this.postAll(runner, begun, instructions, isRetry)';
+    const answered = `async (runner, begun) => {
+      const early = await this.postAll(runner, begun, instructions, isRetry);
       group.forEach(({ resolve }, i) => resolve(early[i]));
       if (Math.random() < 0.1) throw Object.assign(new Error('crash'), { code: '53000' });
       return early; }`;

@@ -11,7 +11,7 @@ import { DataSource, type QueryRunner } from 'typeorm';
 import { CONFIG, type Config } from '../config.js';
 import { allSettled } from '../database/all-settled.js';
 import { isDatabaseError, isDatabaseFault, sqlState } from '../database/sqlstate.js';
-import { CommitUnknownError, inTransaction, WriteConflict } from '../database/transaction.js';
+import { CommitUnknownError, inEagerTransaction, WriteConflict } from '../database/transaction.js';
 import { ERRORS, Problem } from '../errors.js';
 import { IdempotencyStore, type FoundOutcome, type KeyRow } from '../idempotency/idempotency.store.js';
 import { dayIn } from '../time-zone.js';
@@ -113,7 +113,9 @@ export class PostingEngine implements BeforeApplicationShutdown {
     let isRetry = commitUnknown !== undefined;
     for (let attempt = 1; ; attempt++) {
       try {
-        const outcomes = await inTransaction(this.dataSource, (runner) => this.postAll(runner, instructions, isRetry));
+        const outcomes = await inEagerTransaction(this.dataSource, (runner, begun) =>
+          this.postAll(runner, begun, instructions, isRetry),
+        );
         group.forEach(({ resolve }, i) => resolve(outcomes[i]!));
         return;
       } catch (error) {
@@ -142,10 +144,11 @@ export class PostingEngine implements BeforeApplicationShutdown {
   /** One attempt: read and lock, decide, write. The caller commits. */
   private async postAll(
     runner: QueryRunner,
+    begun: Promise<void>,
     instructions: Instruction[],
     isRetry: boolean,
   ): Promise<InstructionOutcome[]> {
-    const { ledger, found } = await this.read(runner, instructions, isRetry);
+    const { ledger, found } = await this.read(runner, begun, instructions, isRetry);
     const { now } = ledger;
     const expired = await this.catchUp(runner, ledger);
     const fresh = found.size === 0 ? instructions : instructions.filter(({ id }) => !found.has(id));
@@ -160,7 +163,7 @@ export class PostingEngine implements BeforeApplicationShutdown {
   }
 
   /** Locks the wallets, and reads what else the postings name, in one trip. */
-  private async read(runner: QueryRunner, instructions: Instruction[], isRetry: boolean) {
+  private async read(runner: QueryRunner, begun: Promise<void>, instructions: Instruction[], isRetry: boolean) {
     const walletIds = new Set<string>();
     const holdIds = new Set<string>();
     const originalIds = new Set<string>();
@@ -170,7 +173,8 @@ export class PostingEngine implements BeforeApplicationShutdown {
       if ('holdId' in posting) holdIds.add(posting.holdId);
       if (posting.kind === 'reversal') originalIds.add(posting.original.id);
     }
-    const [wallets, { now: clock, found }, holds, reversed] = await allSettled(
+    const [, wallets, { now: clock, found }, holds, reversed] = await allSettled(
+      begun,
       this.store.readWallets(runner, [...walletIds]),
       this.store.findOutcomes(runner, instructions, isRetry),
       holdIds.size > 0 ? this.holds.read(runner, [...holdIds]) : Promise.resolve([]),
