@@ -209,27 +209,32 @@ describe('holds', () => {
         wrong.push(...rows.map(({ id }: { id: string }) => id));
       }
     })();
-    const ends = await Promise.all(
-      Array.from({ length: 1_000 }, async (_, i) => {
-        const expires_at = inMs(i % 4 === 0 ? 1_500 : DAY_MS);
-        const hold = expectStatus(201, await api().hold(wallets[i % 20]!.id, '10.00', { expires_at }));
-        if (i % 4 === 0) await delay(Math.max(0, Date.parse(expires_at) - Date.now()) + Math.random() * 40 - 20);
-        const soon = () => delay(Math.random() * 10);
-        const race = await Promise.all([
-          ...Array.from({ length: 4 }, (_x, c) =>
-            soon().then(() => services[c % 2]!.api.capture(hold.id, { amount: '6.00', final: c > 1 })),
-          ),
-          ...services.map(({ api: a }) => soon().then(() => a.void(hold.id))),
-        ]);
-        for (const { status, body } of race) {
-          if (status !== 201) expect(['hold_not_active', 'capture_exceeds_hold']).toContain(body.code);
-        }
-        const { status } = await api().readHold(hold.id);
-        const captures = race.slice(0, 4).filter((reply) => reply.status === 201).length;
-        const voids = race.slice(4).filter((reply) => reply.status === 201).length;
-        expect(captures).toBeLessThanOrEqual(1 + (status === 'captured' ? 1 : 0));
-        expect(voids).toBe(status === 'voided' ? 1 : 0);
-        return status;
+    const raceOne = async (i: number): Promise<string> => {
+      const expires_at = inMs(i % 4 === 0 ? 1_500 : DAY_MS);
+      const hold = expectStatus(201, await api().hold(wallets[i % 20]!.id, '10.00', { expires_at }));
+      if (i % 4 === 0) await delay(Math.max(0, Date.parse(expires_at) - Date.now()) + Math.random() * 40 - 20);
+      const soon = () => delay(Math.random() * 10);
+      const race = await Promise.all([
+        ...Array.from({ length: 4 }, (_x, c) =>
+          soon().then(() => services[c % 2]!.api.capture(hold.id, { amount: '6.00', final: c > 1 })),
+        ),
+        ...services.map(({ api: a }) => soon().then(() => a.void(hold.id))),
+      ]);
+      for (const { status, body } of race) {
+        if (status !== 201) expect(['hold_not_active', 'capture_exceeds_hold']).toContain(body.code);
+      }
+      const { status } = await api().readHold(hold.id);
+      const captures = race.slice(0, 4).filter((reply) => reply.status === 201).length;
+      const voids = race.slice(4).filter((reply) => reply.status === 201).length;
+      expect(captures).toBeLessThanOrEqual(1 + (status === 'captured' ? 1 : 0));
+      expect(voids).toBe(status === 'voided' ? 1 : 0);
+      return status;
+    };
+    const ends: string[] = [];
+    let next = 0;
+    await Promise.all(
+      Array.from({ length: 64 }, async () => {
+        while (next < 1_000) ends.push(await raceOne(next++));
       }),
     );
     reading = false;
