@@ -7,6 +7,7 @@ import type { RawRow } from '../database/raw-row.js';
 import { Problem } from '../errors.js';
 import { formatAmount } from '../money.js';
 import { CHAIN_START, entryHash, transactionDigest } from '../transactions/entry.hash.js';
+import { transactionOf } from '../transactions/transactions.queries.js';
 import { WalletsService } from '../wallets/wallets.service.js';
 import { signJws } from './jws.js';
 import { ReceiptKeys } from './receipt.keys.js';
@@ -42,21 +43,7 @@ export class ReceiptsService {
 
 /** What does not follow from its own rows is never signed: a receipt for a row changed by hand would prove a lie. */
 function assertChained(row: RawRow): void {
-  const digest = transactionDigest({
-    id: row.id,
-    type: row.type,
-    currency: row.currency,
-    amountMinor: row.amount === null ? null : BigInt(row.amount),
-    description: row.description,
-    reference: row.reference,
-    metadata: row.metadata,
-    actor: row.actor,
-    reversesId: row.reverses_id,
-    holdId: row.hold_id,
-    reason: row.reason,
-    effectiveAt: row.effective_at,
-    createdAt: row.created_at,
-  });
+  const digest = transactionDigest(transactionOf(row));
   const expected = entryHash(row.previous_hash ?? CHAIN_START, digest, {
     walletId: row.wallet_id,
     seq: Number(row.seq),

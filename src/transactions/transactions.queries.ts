@@ -126,8 +126,8 @@ const SELECT = `
                  'c', coalesce(t.currency, (SELECT currency FROM wallets WHERE id = e.wallet_id))) ORDER BY e.leg)
                  FROM entries e WHERE e.transaction_id = t.id) AS entries`;
 
-/** Entries as the answers show them; what only the chain needs is not read. */
-function toTransaction(row: RawRow): ReadTransaction {
+/** A row of `transactions`. */
+export function transactionOf(row: RawRow): Omit<ReadTransaction, 'entries'> {
   return {
     id: row.id,
     type: row.type,
@@ -142,6 +142,13 @@ function toTransaction(row: RawRow): ReadTransaction {
     reason: row.reason,
     effectiveAt: row.effective_at,
     createdAt: row.created_at,
+  };
+}
+
+/** Entries as the answers show them; what only the chain needs is not read. */
+function toTransaction(row: RawRow): ReadTransaction {
+  return {
+    ...transactionOf(row),
     entries: row.entries.map((e: { w: string; s: number; l: number; a: string; b: string; c: string }) => ({
       walletId: e.w,
       currency: e.c,
