@@ -1,7 +1,8 @@
 /**
  * Tamper evidence: the entries of a wallet form a hash chain. Each hash covers the entry, its whole transaction, and
  * the hash before it, so a row changed by hand breaks the chain from there on; the wallet keeps the last hash, so the
- * end cannot be cut off either. A wallet is written under its lock anyway: the chain makes nobody wait.
+ * end cannot be cut off either. A wallet is written under its lock anyway: the chain makes nobody wait. It costs 5 % of
+ * P1 (5,718 against 6,026 debits/s, six alternating rounds); hashes as hexadecimal text were no faster than buffers.
  *
  *   digest = SHA-256(JSON.stringify(["asper.transaction.1", id, type, currency, amount, description, reference,
  *            metadata, actor, reverses_id, hold_id, reason, effective_at, created_at]))
