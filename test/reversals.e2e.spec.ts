@@ -143,7 +143,7 @@ describe('reversals', () => {
   });
 
   it.each(['pessimistic', 'optimistic'])(
-    'R15: of 2 full reversals of 250 transactions each, one passes (%s)',
+    'R15: of 2 full reversals of 500 transactions each, one passes (%s)',
     async (locking) => {
       const services = [
         await startService({ LOCKING: locking }, { database: service.database }),
@@ -151,13 +151,13 @@ describe('reversals', () => {
       ];
       const wallets = await Promise.all(Array.from({ length: 25 }, () => api().newWallet('1000.00')));
       const debits = await Promise.all(
-        Array.from({ length: 250 }, async (_, i) => expectStatus(201, await api().debit(wallets[i % 25]!.id, '1.00'))),
+        Array.from({ length: 500 }, async (_, i) => expectStatus(201, await api().debit(wallets[i % 25]!.id, '1.00'))),
       );
       const replies = await Promise.all(
         debits.flatMap(({ id }) => services.map(({ api: caller }) => caller.reverse(id, { on_shortfall: 'refuse' }))),
       );
-      expect(replies.filter(({ status }) => status === 201)).toHaveLength(250);
-      expect(replies.filter(({ body }) => body.code === 'reversal_exceeds_original')).toHaveLength(250);
+      expect(replies.filter(({ status }) => status === 201)).toHaveLength(500);
+      expect(replies.filter(({ body }) => body.code === 'reversal_exceeds_original')).toHaveLength(500);
       expect(new Set(await Promise.all(wallets.map(({ id }) => balance(id))))).toEqual(new Set(['1000.00']));
       for (const process of services) await process.stop();
     },
