@@ -3,7 +3,6 @@ import { passOf, type Pass } from './law.js';
 
 const HOLDS = passOf(
   'holds',
-  'holds',
   'h.id::text',
   `FROM holds h
    LEFT JOIN wallets w ON w.id = h.wallet_id
@@ -46,7 +45,6 @@ const HOLDS = passOf(
 );
 
 const STEPS = passOf(
-  'steps of holds',
   'hold_changes',
   `c.hold_id || '/' || c.version`,
   `FROM (
@@ -97,7 +95,6 @@ const STEPS = passOf(
 );
 
 const CAPTURES = passOf(
-  'captures',
   'transactions',
   't.id::text',
   `FROM transactions t

@@ -4,7 +4,6 @@ import { passOf, type Pass } from './law.js';
 
 const KEYS: Pass = {
   ...passOf(
-    'idempotency keys',
     'idempotency_keys',
     `k.scope || '/' || k.key`,
     `FROM (

@@ -7,7 +7,6 @@ const OF_WALLET = (id: string) =>
 
 const TRANSACTIONS = passOf(
   'transactions',
-  'transactions',
   't.id::text',
   `FROM (
      SELECT t.id, t.type, t.currency, t.amount, t.hold_id, t.reverses_id, count(e.amount) AS entries,
@@ -62,7 +61,6 @@ const TRANSACTIONS = passOf(
 );
 
 const SEVERAL_CURRENCIES: Pass = {
-  reads: 'transactions in several currencies',
   sql: `SELECT 'zero sum' AS law, 'transactions' AS "table", t.id::text AS row,
                format('its entries in %s add up to %s', w.currency, sum(e.amount)) AS detail
           FROM transactions t JOIN entries e ON e.transaction_id = t.id LEFT JOIN wallets w ON w.id = e.wallet_id
@@ -71,7 +69,6 @@ const SEVERAL_CURRENCIES: Pass = {
 };
 
 const REVERSALS = passOf(
-  'reversals',
   'transactions',
   't.id::text',
   `FROM transactions t
@@ -90,7 +87,6 @@ const REVERSALS = passOf(
 );
 
 const REVERSED_LEGS = passOf(
-  'reversed legs',
   'transactions',
   'r.reverses_id::text',
   `FROM (

@@ -3,7 +3,6 @@ import { passOf, type Pass } from './law.js';
 
 const WALLETS = passOf(
   'wallets',
-  'wallets',
   'w.id::text',
   `FROM wallets w
    LEFT JOIN LATERAL (
@@ -89,7 +88,6 @@ const WALLETS = passOf(
 
 /** Entries whose wallet is gone: found from the other side, as no wallet's pass reaches them. */
 const ORPHANS: Pass = {
-  reads: 'entries without a wallet',
   sql: `SELECT 'an entry has a wallet' AS law, 'entries' AS "table", e.wallet_id || '/' || min(e.seq) AS row,
                format('%s entries of a wallet that is not there', count(*)) AS detail
           FROM entries e
@@ -99,7 +97,6 @@ const ORPHANS: Pass = {
 
 /** The nil UUID stands for the house, which has no row in `users`. */
 const NAMES = passOf(
-  'wallet names',
   'wallet_names',
   `coalesce(n.owner_id::text || '/' || n.currency || '/' || n.label, w.owner_id::text || '/' || w.currency || '/' || w.label)`,
   `FROM (
@@ -120,7 +117,6 @@ const NAMES = passOf(
 );
 
 const STATUS_CHANGES = passOf(
-  'status changes',
   'wallet_status_changes',
   `c.wallet_id || '/' || c.id`,
   `FROM (
@@ -156,7 +152,6 @@ const STATUS_CHANGES = passOf(
 /** What is used of limits, for the day and the month that the row is about. */
 function limits(timeZone: string): Pass {
   const pass = passOf(
-    'limits',
     'wallet_limits',
     'l.wallet_id::text',
     `FROM wallet_limits l
