@@ -13,6 +13,7 @@ import { startService, TestDatabase, type Service } from './support/service.js';
 const FOLDER = path.resolve('node_modules/.cache/mutants');
 const STORE = 'src/transactions/posting.store.js';
 const ENGINE = 'src/transactions/posting.engine.js';
+const KEYS = 'src/idempotency/idempotency.store.js';
 const RULES = 'src/transactions/legs.rules.js';
 
 /** Copies the build and changes it; each text must stand there exactly once. Returns the entry file. */
@@ -58,6 +59,7 @@ const runBank = async (services: Service[]) => (await bank(services, { wallets: 
 const NO_LOCK: [string, string, string] = [STORE, `query.setLock('pessimistic_write');`, ';'];
 const OUTSIDE = `(async () => {
   const other = this.dataSource.createQueryRunner();
+  await other.connect();
   try { return await this.store.findOutcomes(other, instructions, isRetry); } finally { await other.release(); }
 })()`;
 const NO_VERSION_GUARD: [string, string, string] = [STORE, 'AND w.version = m.version_read', ''];
@@ -85,9 +87,10 @@ describe('the scenarios', () => {
   });
 
   it('find an answer that leaves before COMMIT', async () => {
-    const early = '(runner, begun) => this.postAll(runner, begun, instructions, isRetry)';
-    const answered = `async (runner, begun) => {
-      const early = await this.postAll(runner, begun, instructions, isRetry);
+    const early = '(transaction) => this.postAll(transaction, instructions, isRetry)';
+    const answered = `async (transaction) => {
+      const behind = { ...transaction, commitBehind: (writes) => Promise.all(writes) };
+      const early = await this.postAll(behind, instructions, isRetry);
       group.forEach(({ resolve }, i) => resolve(early[i]));
       if (Math.random() < 0.1) throw Object.assign(new Error('crash'), { code: '53000' });
       return early; }`;
@@ -98,7 +101,7 @@ describe('the scenarios', () => {
   it('find a key that is looked up and recorded outside the transaction', async () => {
     const entry = mutant('key-outside', [
       [ENGINE, 'this.store.findOutcomes(runner, instructions, isRetry)', OUTSIDE],
-      [ENGINE, 'throw new WriteConflict(`${rows.length - inserted} keys were used meanwhile`)', 'void 0'],
+      [KEYS, 'runPrepared(runner, INSERT_KEYS', 'runPrepared(runner, INSERT_FREE_KEY'],
     ]);
     const found = await findings(entry, (services) => duplicates(services, { keys: 10 }));
     expect(found.join()).toMatch(/executed 2 times/);

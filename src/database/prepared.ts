@@ -9,14 +9,14 @@ export interface Prepared {
 }
 
 /**
- * Runs a prepared statement in the runner's transaction. It goes to the runner's own connection, as TypeORM's
- * `query()` cannot name a statement; parsing and planning each time costs a third of what a small group takes.
+ * Hands a prepared statement of the runner's transaction to the driver before it returns, so that statements travel in
+ * the order of the calls. It goes to the runner's own connection, as TypeORM's `query()` cannot name a statement;
+ * parsing and planning each time costs a third of what a small group takes.
  */
-export async function runPrepared(
-  runner: QueryRunner,
-  statement: Prepared,
-  values: unknown[],
-): Promise<QueryResult<RawRow>> {
-  const client = (await runner.connect()) as { query(config: object): Promise<QueryResult<RawRow>> };
-  return client.query({ ...statement, values });
+export function runPrepared(runner: QueryRunner, statement: Prepared, values: unknown[]): Promise<QueryResult<RawRow>> {
+  // Set since START TRANSACTION; `connect()` would answer the same, a turn later.
+  const { databaseConnection } = runner as unknown as {
+    databaseConnection: { query(config: object): Promise<QueryResult<RawRow>> };
+  };
+  return databaseConnection.query({ ...statement, values });
 }

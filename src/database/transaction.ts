@@ -1,5 +1,6 @@
 /** The only begin, commit and rollback of the service. */
 import type { DataSource, QueryRunner } from 'typeorm';
+import { allSettled } from './all-settled.js';
 import { isDatabaseError, sqlState } from './sqlstate.js';
 
 /** The connection was lost while COMMIT was under way: the transaction may or may not have happened. */
@@ -19,46 +20,77 @@ export class WriteConflict extends Error {}
  *   COMMIT was sent and not answered; the server's error when it refused the commit.
  */
 export function inTransaction<T>(dataSource: DataSource, work: (runner: QueryRunner) => Promise<T>): Promise<T> {
-  return inEagerTransaction(dataSource, async (runner, begun) => {
+  return inPipelinedTransaction(dataSource, async ({ runner, begun }) => {
     await begun;
     return work(runner);
   });
 }
 
-/**
- * As {@link inTransaction}, but `work` starts once START TRANSACTION is on its way, so that the first reads travel with
- * it: one round trip less of four.
- * @param work must not write before `begun` has resolved: until then nobody knows that there is a transaction.
- */
-export async function inEagerTransaction<T>(
+/** A transaction whose beginning and end travel with its statements: two round trips to the server instead of four. */
+export interface PipelinedTransaction {
+  runner: QueryRunner;
+  /** START TRANSACTION is on its way. Nothing may be written before this has resolved. */
+  begun: Promise<void>;
+  /**
+   * Sends COMMIT right behind writes that were just handed to the driver. Each must fail in the database where it did
+   * not do what it should: PostgreSQL answers the COMMIT of a failed transaction with a rollback, and nobody looks at
+   * row counts in between.
+   */
+  commitBehind: (writes: Promise<unknown>[]) => Promise<void>;
+}
+
+/** As {@link inTransaction}, without waiting for START TRANSACTION and, with `commitBehind`, for the last writes. */
+export async function inPipelinedTransaction<T>(
   dataSource: DataSource,
-  work: (runner: QueryRunner, begun: Promise<void>) => Promise<T>,
+  work: (transaction: PipelinedTransaction) => Promise<T>,
 ): Promise<T> {
   const runner = dataSource.createQueryRunner();
+  let isCommitSent = false;
   let broken = false;
+  const commitBehind = async (writes: Promise<unknown>[]) => {
+    broken = true;
+    await takenByDriver(writes);
+    broken = false;
+    isCommitSent = true;
+    await commit(runner, writes);
+  };
   try {
     const { begun } = await begin(runner);
-    let result: T;
-    try {
-      result = await work(runner, begun);
-    } catch (error) {
-      // On a connection that no longer answers, ROLLBACK would only wait; dropping it rolls back as well.
-      broken = isDatabaseError(error) && sqlState(error) === undefined;
-      if (!broken) await runner.rollbackTransaction().catch(() => (broken = true));
-      throw error;
-    }
-    try {
-      await runner.commitTransaction();
-    } catch (error) {
-      broken = true;
-      // An answer with a SQLSTATE is a refusal (a deferred law, a serialization failure): nothing happened. A
-      // shutdown (57) or fault (XX) may cut the connection on either side of the commit, so it tells nothing.
-      throw sqlState(error) && !/^(57|08|XX)/.test(sqlState(error)!) ? error : new CommitUnknownError(error);
-    }
+    const result = await work({ runner, begun, commitBehind });
+    if (!isCommitSent) await commitBehind([]);
     return result;
+  } catch (error) {
+    // On a connection that no longer answers, ROLLBACK would only wait; dropping it rolls back as well.
+    broken ||= isCommitSent ? runner.isTransactionActive : isDatabaseError(error) && sqlState(error) === undefined;
+    if (!isCommitSent && !broken) await runner.rollbackTransaction().catch(() => (broken = true));
+    throw error;
   } finally {
     await giveBack(runner, broken);
   }
+}
+
+/**
+ * Throws what the driver refuses to send, which it says within two ticks: nothing may be committed without it. The
+ * connection is of no more use: pg has then closed a prepared statement that it goes on counting on.
+ */
+async function takenByDriver(statements: Promise<unknown>[]): Promise<void> {
+  let isRefused = false;
+  for (const statement of statements) statement.catch(() => (isRefused = true));
+  for (let tick = 1; tick <= 2 && statements.length > 0; tick++) await new Promise<void>((resolve) => process.nextTick(resolve));
+  if (isRefused) await allSettled(...statements);
+}
+
+async function commit(runner: QueryRunner, writes: Promise<unknown>[]): Promise<void> {
+  const answers = await Promise.allSettled([...writes, runner.commitTransaction()]);
+  const place = answers.findIndex(({ status }) => status === 'rejected');
+  if (place < 0) return;
+  const { reason: error } = answers[place] as PromiseRejectedResult;
+  const state = sqlState(error);
+  // A write with a SQLSTATE was refused, and COMMIT after it did nothing. COMMIT with one was refused as well (a
+  // deferred law, a serialization failure); but a shutdown (57) or fault (XX) may cut the connection on either side
+  // of it, so it tells nothing.
+  const isRefused = state !== undefined && (place < writes.length || !/^(57|08|XX)/.test(state));
+  throw isRefused ? error : new CommitUnknownError(error);
 }
 
 /**

@@ -121,7 +121,7 @@ export class IdempotencyService {
     }
     const body = await work(runner);
     const row = { scope: caller.scope, key: caller.idempotencyKey!, fingerprint, statusCode: 201, body };
-    if ((await this.store.insert(runner, [row], now)) === 0) throw new WriteConflict('the key was used meanwhile');
+    if (!(await this.store.insert(runner, row, now))) throw new WriteConflict('the key was used meanwhile');
     return { status: 201, body, replayed: false };
   }
 
@@ -138,7 +138,7 @@ export class IdempotencyService {
       statusCode: status,
       body: { code, detail },
     };
-    return inTransaction(this.dataSource, async (runner) => (await this.store.insert(runner, [row], new Date())) === 1);
+    return inTransaction(this.dataSource, (runner) => this.store.insert(runner, row, new Date()));
   }
 }
 

@@ -28,23 +28,32 @@ export class IdempotencyStore {
     return { now: row!.now, found: row!.key === null ? undefined : foundOutcome(row!) };
   }
 
+  /** Records an outcome. @returns whether the key was still free. */
+  async insert(runner: QueryRunner, row: KeyRow, now: Date): Promise<boolean> {
+    const { rowCount } = await runPrepared(runner, INSERT_FREE_KEY, columnsOf([row], now));
+    return rowCount === 1;
+  }
+
   /**
    * Records outcomes, in (scope, key) order: two transactions that race for the same keys never wait in a circle.
-   * @returns how many keys were free; fewer than given means that another request took one meanwhile.
+   * Where one was used meanwhile, that is a unique violation, and nothing is written.
    */
-  async insert(runner: QueryRunner, rows: KeyRow[], now: Date): Promise<number> {
+  async insertAll(runner: QueryRunner, rows: KeyRow[], now: Date): Promise<void> {
     const sorted = rows.toSorted((a, b) => compare(a.scope, b.scope) || compare(a.key, b.key));
-    const { rowCount } = await runPrepared(runner, INSERT_KEYS, [
-      sorted.map((row) => row.scope),
-      sorted.map((row) => row.key),
-      byteaArrayOf(sorted.map((row) => row.fingerprint)),
-      arrayOf(sorted.map((row) => row.statusCode)),
-      arrayOf(sorted.map((row) => row.transactionId ?? null)),
-      sorted.map((row) => (row.body ? JSON.stringify(row.body) : null)),
-      now,
-    ]);
-    return rowCount ?? 0;
+    await runPrepared(runner, INSERT_KEYS, columnsOf(sorted, now));
   }
+}
+
+function columnsOf(rows: KeyRow[], now: Date): unknown[] {
+  return [
+    rows.map((row) => row.scope),
+    rows.map((row) => row.key),
+    byteaArrayOf(rows.map((row) => row.fingerprint)),
+    arrayOf(rows.map((row) => row.statusCode)),
+    arrayOf(rows.map((row) => row.transactionId ?? null)),
+    rows.map((row) => (row.body ? JSON.stringify(row.body) : null)),
+    now,
+  ];
 }
 
 /** A row of `idempotency_keys` (or of a query shaped like it) as an outcome. */
@@ -63,9 +72,9 @@ const INSERT_KEYS: Prepared = {
   text: `
   INSERT INTO idempotency_keys (scope, key, fingerprint, status_code, transaction_id, outcome, created_at)
   SELECT *, $7::timestamptz
-    FROM unnest($1::text[], $2::text[], $3::bytea[], $4::smallint[], $5::uuid[], $6::json[])
-  ON CONFLICT DO NOTHING`,
+    FROM unnest($1::text[], $2::text[], $3::bytea[], $4::smallint[], $5::uuid[], $6::json[])`,
 };
+const INSERT_FREE_KEY: Prepared = { name: 'insert_free_key', text: `${INSERT_KEYS.text} ON CONFLICT DO NOTHING` };
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;

@@ -11,7 +11,7 @@ import { DataSource, type QueryRunner } from 'typeorm';
 import { CONFIG, type Config } from '../config.js';
 import { allSettled } from '../database/all-settled.js';
 import { isDatabaseError, isDatabaseFault, sqlState } from '../database/sqlstate.js';
-import { CommitUnknownError, inEagerTransaction, WriteConflict } from '../database/transaction.js';
+import { CommitUnknownError, inPipelinedTransaction, type PipelinedTransaction } from '../database/transaction.js';
 import { ERRORS, Problem } from '../errors.js';
 import { IdempotencyStore, type FoundOutcome, type KeyRow } from '../idempotency/idempotency.store.js';
 import { dayIn } from '../time-zone.js';
@@ -113,10 +113,10 @@ export class PostingEngine implements BeforeApplicationShutdown {
     let isRetry = commitUnknown !== undefined;
     for (let attempt = 1; ; attempt++) {
       try {
-        const outcomes = await inEagerTransaction(this.dataSource, (runner, begun) =>
-          this.postAll(runner, begun, instructions, isRetry),
+        const outcomes = await inPipelinedTransaction(this.dataSource, (transaction) =>
+          this.postAll(transaction, instructions, isRetry),
         );
-        group.forEach(({ resolve }, i) => resolve(outcomes[i]!));
+        answer(group, outcomes);
         return;
       } catch (error) {
         isRetry = true;
@@ -141,19 +141,19 @@ export class PostingEngine implements BeforeApplicationShutdown {
     }
   }
 
-  /** One attempt: read and lock, decide, write. The caller commits. */
+  /** One attempt: read and lock, decide, write and commit. */
   private async postAll(
-    runner: QueryRunner,
-    begun: Promise<void>,
+    transaction: PipelinedTransaction,
     instructions: Instruction[],
     isRetry: boolean,
   ): Promise<InstructionOutcome[]> {
-    const { ledger, found } = await this.read(runner, begun, instructions, isRetry);
+    const { ledger, found } = await this.read(transaction, instructions, isRetry);
     const { now } = ledger;
-    const expired = await this.catchUp(runner, ledger);
+    const expired = await this.catchUp(transaction.runner, ledger);
     const fresh = found.size === 0 ? instructions : instructions.filter(({ id }) => !found.has(id));
     const decisions = fresh.map((instruction) => decide(ledger, instruction));
-    await this.write(runner, ledger, fresh, decisions, expired);
+    const writes = this.write(transaction.runner, ledger, fresh, decisions, expired);
+    await transaction.commitBehind(writes);
 
     let next = 0;
     return instructions.map(({ id }) => {
@@ -163,7 +163,7 @@ export class PostingEngine implements BeforeApplicationShutdown {
   }
 
   /** Locks the wallets, and reads what else the postings name, in one trip. */
-  private async read(runner: QueryRunner, begun: Promise<void>, instructions: Instruction[], isRetry: boolean) {
+  private async read({ runner, begun }: PipelinedTransaction, instructions: Instruction[], isRetry: boolean) {
     const walletIds = new Set<string>();
     const holdIds = new Set<string>();
     const originalIds = new Set<string>();
@@ -214,14 +214,18 @@ export class PostingEngine implements BeforeApplicationShutdown {
     return steps;
   }
 
-  private async write(
+  /**
+   * Hands everything to the driver at once. The first failure counts, and the wallets come first: where their version
+   * moved on, the entries fail as well, but what happened is a conflict that another attempt settles.
+   */
+  private write(
     runner: QueryRunner,
     ledger: Ledger,
     instructions: Instruction[],
     decisions: Decision[],
     expired: HoldStep[],
-  ): Promise<void> {
-    if (instructions.every(({ isDryRun }) => isDryRun)) return;
+  ): Promise<unknown>[] {
+    if (instructions.every(({ isDryRun }) => isDryRun)) return [];
     const posted: Posted[] = [];
     const keyRows: KeyRow[] = [];
     decisions.forEach((decision, i) => {
@@ -245,17 +249,22 @@ export class PostingEngine implements BeforeApplicationShutdown {
     if (holdSteps.length > 0) writes.push(...this.holds.write(runner, holdSteps, ledger.now));
     if (statusChanges.length > 0) writes.push(this.walletStates.insertStatusChanges(runner, statusChanges));
     if (usedLimits.length > 0) writes.push(this.walletStates.updateLimits(runner, usedLimits));
-    if (keyRows.length > 0) writes.push(this.insertKeys(runner, keyRows, ledger.now));
-    // The first failure counts, and the wallets come first: where their version moved on, the entries fail as well,
-    // but what happened is a conflict that another attempt settles.
-    await allSettled(...writes);
+    if (keyRows.length > 0) writes.push(this.keys.insertAll(runner, keyRows, ledger.now));
+    return writes;
   }
+}
 
-  /** @throws {WriteConflict} where another process has recorded one of the keys since they were looked up. */
-  private async insertKeys(runner: QueryRunner, rows: KeyRow[], now: Date): Promise<void> {
-    const inserted = await this.keys.insert(runner, rows, now);
-    if (inserted !== rows.length) throw new WriteConflict(`${rows.length - inserted} keys were used meanwhile`);
-  }
+/**
+ * Answers leave in slices, one a turn of the event loop. All at once they would call forth as many new requests at once,
+ * and the next group's reads, back from the database in a millisecond, would wait behind the work of them all: 8,700
+ * debits a second instead of 6,650, in two of two rounds; slices of 8 to 32 lie in between.
+ */
+const ANSWERS_A_TURN = 64;
+
+function answer(group: Waiting[], outcomes: InstructionOutcome[], from = 0): void {
+  const end = Math.min(group.length, from + ANSWERS_A_TURN);
+  for (let i = from; i < end; i++) group[i]!.resolve(outcomes[i]!);
+  if (end < group.length) setImmediate(answer, group, outcomes, end);
 }
 
 function keyRow({ id, scope, key, fingerprint, keep }: Instruction, decision: Decision): KeyRow {
@@ -268,11 +277,12 @@ function keyRow({ id, scope, key, fingerprint, keep }: Instruction, decision: De
 }
 
 /**
- * Another attempt can help: somebody else moved first, or the connection went away. A unique violation (23505) is the
- * transaction of an earlier attempt, whose COMMIT was lost and came through late; the next attempt finds it.
+ * Another attempt can help: somebody else moved first, or the connection went away. A unique violation (23505) is a key
+ * that another process has used meanwhile, or the transaction of an earlier attempt, whose COMMIT was lost and came
+ * through late; the next attempt finds it.
  */
 function isRetryable(error: unknown): boolean {
-  if (error instanceof WriteConflict || error instanceof CommitUnknownError) return true;
+  if (error instanceof CommitUnknownError) return true;
   const state = sqlState(error);
   if (state === undefined) return isDatabaseError(error);
   return /^(40001|40P01|23505|08|57P0|25006)/.test(state);
@@ -280,7 +290,7 @@ function isRetryable(error: unknown): boolean {
 
 /** Conflicts are over in milliseconds, a lost database in seconds. Full jitter keeps processes from marching in step. */
 function backoffMs(attempt: number, error: unknown): number {
-  const capMs = error instanceof WriteConflict || sqlState(error) ? 50 : 1_000;
+  const capMs = sqlState(error) ? 50 : 1_000;
   return Math.random() * Math.min(capMs, 5 * 2 ** attempt);
 }
 
@@ -288,7 +298,7 @@ function asProblem(error: unknown, commitUnknown: boolean): Problem {
   if (commitUnknown) {
     return new Problem('outcome_unknown', 'The connection was lost during the commit.', { retryAfterSeconds: 1 });
   }
-  if (error instanceof WriteConflict || isDatabaseFault(error) || /^40/.test(sqlState(error) ?? '')) {
+  if (isDatabaseFault(error) || /^40/.test(sqlState(error) ?? '')) {
     return new Problem('database_unavailable', 'The database did not take the posting in time.', {
       retryAfterSeconds: 1,
     });

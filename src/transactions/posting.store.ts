@@ -8,7 +8,6 @@ import { CONFIG, type Config } from '../config.js';
 import { arrayOf, byteaArrayOf, timeArrayOf } from '../database/array-literal.js';
 import { runPrepared, type Prepared } from '../database/prepared.js';
 import type { RawRow } from '../database/raw-row.js';
-import { WriteConflict } from '../database/transaction.js';
 import { foundOutcome, type FoundOutcome } from '../idempotency/idempotency.store.js';
 import { Wallet } from '../wallets/wallet.entity.js';
 import { CHAIN_START } from './entry.hash.js';
@@ -65,9 +64,9 @@ export class PostingStore {
     return reversed;
   }
 
-  /** Moves the wallets to their new state. @throws {WriteConflict} where one is not at the version read. */
+  /** Moves the wallets to their new state. Where one is not at the version read, that is a serialization failure. */
   async updateWallets(runner: QueryRunner, wallets: WalletState[], now: Date): Promise<void> {
-    const { rowCount } = await runPrepared(runner, UPDATE_WALLETS, [
+    await runPrepared(runner, UPDATE_WALLETS, [
       arrayOf(wallets.map((w) => w.id)),
       arrayOf(wallets.map((w) => w.balanceMinor)),
       arrayOf(wallets.map((w) => w.creditedMinor)),
@@ -82,9 +81,8 @@ export class PostingStore {
       arrayOf(wallets.map((w) => w.version)),
       arrayOf(wallets.map((w) => w.versionRead)),
       now,
+      wallets.length,
     ]);
-    if (rowCount !== wallets.length)
-      throw new WriteConflict(`${wallets.length - (rowCount ?? 0)} wallets moved meanwhile`);
   }
 
   async insertTransactions(runner: QueryRunner, transactions: PostedTransaction[]): Promise<void> {
@@ -179,7 +177,7 @@ const FIND_OUTCOMES: Prepared = {
   text: `
   SELECT clock.now, found.* FROM (SELECT clock_timestamp() AS now) clock LEFT JOIN (
     SELECT asked.id AS asked_by, k.fingerprint, k.status_code, k.transaction_id, k.outcome, k.created_at
-      FROM unnest($1::uuid[], $2::text[], $3::text[]) AS asked (id, scope, key)
+      FROM unnest((SELECT $1::uuid[]), $2::text[], $3::text[]) AS asked (id, scope, key)
       CROSS JOIN LATERAL (
         SELECT * FROM idempotency_keys WHERE scope = asked.scope AND key = asked.key OFFSET 0
       ) k
@@ -199,15 +197,17 @@ const READ_REVERSED: Prepared = {
 const UPDATE_WALLETS: Prepared = {
   name: 'update_wallets',
   text: `
+  WITH moved AS (
   UPDATE wallets w
      SET balance = m.balance, credited = m.credited, held = m.held, holds_expire_at = m.holds_expire_at,
          minimum_balance = m.minimum_balance, shortfall = m.shortfall, entry_count = m.entry_count,
          last_hash = m.last_hash, status = m.status, freeze_mode = m.freeze_mode, version = m.version, updated_at = $14
-    FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::bigint[], $7::bigint[],
+    FROM unnest((SELECT $1::uuid[]), $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::bigint[], $7::bigint[],
                 $8::bigint[], $9::bytea[], $10::text[], $11::text[], $12::int[], $13::int[])
       AS m (id, balance, credited, held, holds_expire_at, minimum_balance, shortfall,
             entry_count, last_hash, status, freeze_mode, version, version_read)
-   WHERE w.id = m.id AND w.version = m.version_read`,
+   WHERE w.id = m.id AND w.version = m.version_read RETURNING 1)
+  SELECT demand_rows(count(*), $15) FROM moved`,
 };
 
 const INSERT_TRANSACTIONS: Prepared = {
