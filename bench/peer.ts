@@ -92,10 +92,11 @@ async function post({ manager }: QueryRunner, walletId: string, dto: DebitDto, {
   const entries = [wallet, external].map((of, leg) => {
     const signed = leg === 0 ? -amount : amount;
     const [seq, balanceAfterMinor] = [of.entryCount, of.balance];
-    of.lastHash = entryHash(of.lastHash ?? CHAIN_START, digest, {
+    const hash = entryHash(of.lastHash?.toString('hex') ?? CHAIN_START, digest, {
       ...{ walletId: of.id, seq, leg, amountMinor: signed, balanceAfterMinor },
     });
-    const [balanceAfter, creditedAfter, hash] = [of.balance, of.credited, of.lastHash];
+    of.lastHash = Buffer.from(hash, 'hex');
+    const [balanceAfter, creditedAfter] = [of.balance, of.credited];
     return {
       walletId: of.id,
       seq,
@@ -104,7 +105,7 @@ async function post({ manager }: QueryRunner, walletId: string, dto: DebitDto, {
       amount: signed,
       balanceAfter,
       creditedAfter,
-      hash,
+      hash: of.lastHash,
       createdAt: now,
     };
   });

@@ -1,6 +1,6 @@
 /** Wallets with plenty of money, made by SQL because 100,000 through the API would take minutes. */
 import type { Client } from 'pg';
-import { CHAIN_START, entryHash, transactionDigest } from '../src/transactions/entry.hash.js';
+import { CHAIN_START, entryHash, transactionDigest, type Hash } from '../src/transactions/entry.hash.js';
 import { externalWalletId } from '../src/wallets/external-wallets.js';
 
 export const CURRENCY = 'INR';
@@ -25,7 +25,7 @@ export async function openWallets(client: Client, count: number, externals: numb
     await client.query(INSERT_EXTERNAL, [externalWalletId(CURRENCY, stripe), CURRENCY, `external:${stripe}`]);
   }
   await client.query(
-    'UPDATE wallets SET balance = $2, entry_count = $3, last_hash = $4, version = version + 1 WHERE id = $1',
+    `UPDATE wallets SET balance = $2, entry_count = $3, last_hash = decode($4, 'hex'), version = version + 1 WHERE id = $1`,
     [externalId, -OPENING_BALANCE * count, count, outside.at(-1)],
   );
   await client.query(INSERT_WALLETS, [inside, CURRENCY, OPENING_BALANCE]);
@@ -36,9 +36,9 @@ export async function openWallets(client: Client, count: number, externals: numb
 }
 
 /** The hashes of the opening credits, in the external wallet's chain and each in its own wallet. */
-function chains(count: number, externalId: string, at: Date): { outside: Buffer[]; inside: Buffer[] } {
+function chains(count: number, externalId: string, at: Date): { outside: Hash[]; inside: Hash[] } {
   const amountMinor = BigInt(OPENING_BALANCE);
-  const [outside, inside]: [Buffer[], Buffer[]] = [[], []];
+  const [outside, inside]: [Hash[], Hash[]] = [[], []];
   for (let i = 0; i < count; i++) {
     const digest = transactionDigest({
       ...{ id: idOf('9000', i), type: 'credit', currency: CURRENCY, amountMinor, actor: 'operator' },
@@ -75,7 +75,7 @@ const INSERT_EXTERNAL = `
   INSERT INTO wallets (id, kind, currency, label, status, minimum_balance) VALUES ($1, 'external', $2, $3, 'active', 0)`;
 
 /** Hashes with their place, from 0. */
-const FROM_HASHES = `FROM (SELECT hash, (n - 1)::int AS i FROM unnest($1::bytea[]) WITH ORDINALITY AS u (hash, n)) h`;
+const FROM_HASHES = `FROM (SELECT decode(hash, 'hex') AS hash, (n - 1)::int AS i FROM unnest($1::text[]) WITH ORDINALITY AS u (hash, n)) h`;
 
 const INSERT_WALLETS = `
   INSERT INTO wallets (id, kind, currency, label, status, balance, credited, minimum_balance, entry_count, last_hash, version)
@@ -91,4 +91,4 @@ const INSERT_ENTRIES = `
   SELECT ${WALLET_ID}, 1, ${TRANSACTION_ID}, 1, $2::bigint, $2::bigint, $2::bigint, hash, $3::timestamptz ${FROM_HASHES}
   UNION ALL
   SELECT $4::uuid, i + 1, ${TRANSACTION_ID}, 0, -$2::bigint, -$2::bigint * (i + 1), 0, hash, $3
-    FROM (SELECT hash, (n - 1)::int AS i FROM unnest($5::bytea[]) WITH ORDINALITY AS u (hash, n)) h`;
+    FROM (SELECT decode(hash, 'hex') AS hash, (n - 1)::int AS i FROM unnest($5::text[]) WITH ORDINALITY AS u (hash, n)) h`;

@@ -141,7 +141,7 @@ async function fillHistory(queryRunner: QueryRunner): Promise<void> {
                    sum(greatest(e.amount, 0)) OVER (PARTITION BY e.wallet_id ORDER BY e.seq) AS credited_after
               FROM entries e JOIN transactions t ON t.id = e.transaction_id) x
      WHERE e.wallet_id = x.wallet_id AND e.seq = x.seq`);
-  let last = { walletId: '00000000-0000-0000-0000-000000000000', seq: '0', hash: CHAIN_START as Buffer };
+  let last = { walletId: '00000000-0000-0000-0000-000000000000', seq: '0', hash: CHAIN_START };
   for (;;) {
     const rows: Array<Record<string, string> & { effective_at: Date; created_at: Date; metadata: null }> =
       await queryRunner.query(
@@ -178,7 +178,7 @@ async function fillHistory(queryRunner: QueryRunner): Promise<void> {
       return hash;
     });
     await queryRunner.query(
-      `UPDATE entries e SET hash = x.hash FROM unnest($1::uuid[], $2::bigint[], $3::bytea[]) AS x (wallet_id, seq, hash)
+      `UPDATE entries e SET hash = decode(x.hash, 'hex') FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS x (wallet_id, seq, hash)
         WHERE e.wallet_id = x.wallet_id AND e.seq = x.seq`,
       [rows.map((row) => row.wallet_id), rows.map((row) => row.seq), hashes],
     );

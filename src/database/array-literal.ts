@@ -8,9 +8,20 @@ export function arrayOf(values: ReadonlyArray<string | number | bigint | null>):
   return `${text}}`;
 }
 
-/** A PostgreSQL array of bytea. */
-export function byteaArrayOf(values: ReadonlyArray<Buffer | null>): string {
-  return arrayOf(values.map((value) => (value === null ? null : `"\\\\x${value.toString('hex')}"`)));
+/** A PostgreSQL array of any text. */
+export function textArrayOf(values: ReadonlyArray<string | null | undefined>): string {
+  let text = '{';
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] ?? null;
+    const quoted = value === null ? 'NULL' : `"${/["\\]/.test(value) ? value.replace(/["\\]/g, '\\$&') : value}"`;
+    text += i === 0 ? quoted : `,${quoted}`;
+  }
+  return `${text}}`;
+}
+
+/** A PostgreSQL array of bytea, from hexadecimal digits. */
+export function hexArrayOf(values: ReadonlyArray<string | null>): string {
+  return arrayOf(values.map((value) => (value === null ? null : `"\\\\x${value}"`)));
 }
 
 /** A PostgreSQL array of timestamps. */

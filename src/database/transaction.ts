@@ -76,7 +76,8 @@ export async function inPipelinedTransaction<T>(
 async function takenByDriver(statements: Promise<unknown>[]): Promise<void> {
   let isRefused = false;
   for (const statement of statements) statement.catch(() => (isRefused = true));
-  for (let tick = 1; tick <= 2 && statements.length > 0; tick++) await new Promise<void>((resolve) => process.nextTick(resolve));
+  for (let tick = 1; tick <= 2 && statements.length > 0; tick++)
+    await new Promise<void>((resolve) => process.nextTick(resolve));
   if (isRefused) await allSettled(...statements);
 }
 

@@ -1,7 +1,7 @@
 /** The SQL of idempotency keys. A row is written once, with the outcome, and never changed. */
 import { Injectable } from '@nestjs/common';
 import type { QueryRunner } from 'typeorm';
-import { arrayOf, byteaArrayOf } from '../database/array-literal.js';
+import { arrayOf, hexArrayOf, textArrayOf } from '../database/array-literal.js';
 import { runPrepared, type Prepared } from '../database/prepared.js';
 import type { RawRow } from '../database/raw-row.js';
 
@@ -46,12 +46,12 @@ export class IdempotencyStore {
 
 function columnsOf(rows: KeyRow[], now: Date): unknown[] {
   return [
-    rows.map((row) => row.scope),
-    rows.map((row) => row.key),
-    byteaArrayOf(rows.map((row) => row.fingerprint)),
+    textArrayOf(rows.map((row) => row.scope)),
+    textArrayOf(rows.map((row) => row.key)),
+    hexArrayOf(rows.map((row) => row.fingerprint.toString('hex'))),
     arrayOf(rows.map((row) => row.statusCode)),
     arrayOf(rows.map((row) => row.transactionId ?? null)),
-    rows.map((row) => (row.body ? JSON.stringify(row.body) : null)),
+    textArrayOf(rows.map((row) => (row.body ? JSON.stringify(row.body) : null))),
     now,
   ];
 }

@@ -51,11 +51,10 @@ function assertChained(row: RawRow): void {
     amountMinor: BigInt(row.entry_amount),
     balanceAfterMinor: BigInt(row.balance_after),
   });
-  assert(expected.equals(row.hash), `entry ${row.wallet_id}/${row.seq} does not follow from its rows: run asper check`);
+  assert(expected === row.hash, `entry ${row.wallet_id}/${row.seq} does not follow from its rows: run asper check`);
 }
 
 function receiptBody(row: RawRow, currency: string, issuer: string): ReceiptBody {
-  const hex = (hash: Buffer | null) => (hash ?? CHAIN_START).toString('hex');
   return {
     form: 'asper.receipt.1',
     issuer,
@@ -81,13 +80,13 @@ function receiptBody(row: RawRow, currency: string, issuer: string): ReceiptBody
       effective_at: row.effective_at.toISOString(),
       created_at: row.created_at.toISOString(),
     },
-    previous_hash: hex(row.previous_hash),
-    hash: hex(row.hash),
+    previous_hash: row.previous_hash ?? CHAIN_START,
+    hash: row.hash,
   };
 }
 
 const SELECT_ENTRY = `
-  SELECT t.*, e.wallet_id, e.seq, e.leg, e.amount AS entry_amount, e.balance_after, e.hash,
-         (SELECT hash FROM entries WHERE wallet_id = e.wallet_id AND seq = e.seq - 1) AS previous_hash
+  SELECT t.*, e.wallet_id, e.seq, e.leg, e.amount AS entry_amount, e.balance_after, encode(e.hash, 'hex') AS hash,
+         (SELECT encode(hash, 'hex') FROM entries WHERE wallet_id = e.wallet_id AND seq = e.seq - 1) AS previous_hash
     FROM entries e JOIN transactions t ON t.id = e.transaction_id
    WHERE e.wallet_id = $1 AND e.seq = $2`;

@@ -6,6 +6,7 @@ import assert from 'node:assert';
 import type { ErrorCode, FieldError } from '../errors.js';
 import type { Metadata } from '../users/user.entity.js';
 import type { FreezeMode, WalletKind, WalletStatus } from '../wallets/wallet.entity.js';
+import type { Hash } from './entry.hash.js';
 import type { HoldAction, HoldStatus } from './hold.entity.js';
 import type { TransactionType } from './transaction.entity.js';
 
@@ -129,7 +130,7 @@ export interface WalletState {
   minimumBalanceMinor: bigint;
   shortfallMinor: bigint;
   entryCount: number;
-  lastHash: Buffer;
+  lastHash: Hash;
   version: number;
 }
 
@@ -183,7 +184,7 @@ export interface PostedEntry {
   amountMinor: bigint;
   balanceAfterMinor: bigint;
   creditedAfterMinor: bigint;
-  hash: Buffer;
+  hash: Hash;
 }
 
 /** A transaction with its entries, as it is written and as it is answered. */

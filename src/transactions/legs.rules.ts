@@ -2,7 +2,7 @@
 import assert from 'node:assert';
 import { ERRORS } from '../errors.js';
 import { BALANCE_MINOR_MAX, formatAmount } from '../money.js';
-import { entryHash, transactionDigest } from './entry.hash.js';
+import { entryHash, transactionDigest, type Hash } from './entry.hash.js';
 import {
   refuse,
   type Ledger,
@@ -164,7 +164,7 @@ export function moveMoney(
   return transaction;
 }
 
-function moveWallet(wallet: WalletState, leg: number, amountMinor: bigint, digest: Buffer): PostedEntry {
+function moveWallet(wallet: WalletState, leg: number, amountMinor: bigint, digest: Hash): PostedEntry {
   assert(amountMinor !== 0n, 'an entry moves something');
   wallet.balanceMinor += amountMinor;
   if (amountMinor > 0n) wallet.creditedMinor += amountMinor;

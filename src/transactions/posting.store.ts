@@ -5,7 +5,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type QueryRunner } from 'typeorm';
 import { CONFIG, type Config } from '../config.js';
-import { arrayOf, byteaArrayOf, timeArrayOf } from '../database/array-literal.js';
+import { arrayOf, hexArrayOf, textArrayOf, timeArrayOf } from '../database/array-literal.js';
 import { runPrepared, type Prepared } from '../database/prepared.js';
 import type { RawRow } from '../database/raw-row.js';
 import { foundOutcome, type FoundOutcome } from '../idempotency/idempotency.store.js';
@@ -44,8 +44,8 @@ export class PostingStore {
     const keyless = isRetry ? real.filter(({ key }) => key === undefined) : [];
     const { rows } = await runPrepared(runner, FIND_OUTCOMES, [
       arrayOf(keyed.map(({ id }) => id)),
-      keyed.map(({ scope }) => scope),
-      keyed.map(({ key }) => key),
+      textArrayOf(keyed.map(({ scope }) => scope)),
+      textArrayOf(keyed.map(({ key }) => key)),
       arrayOf(keyless.map(({ id }) => id)),
     ]);
     const found = new Map<string, FoundOutcome>();
@@ -75,7 +75,7 @@ export class PostingStore {
       arrayOf(wallets.map((w) => w.minimumBalanceMinor)),
       arrayOf(wallets.map((w) => w.shortfallMinor)),
       arrayOf(wallets.map((w) => w.entryCount)),
-      byteaArrayOf(wallets.map((w) => (w.entryCount === 0 ? null : w.lastHash))),
+      hexArrayOf(wallets.map((w) => (w.entryCount === 0 ? null : w.lastHash))),
       arrayOf(wallets.map((w) => w.status)),
       arrayOf(wallets.map((w) => w.freezeMode)),
       arrayOf(wallets.map((w) => w.version)),
@@ -91,13 +91,13 @@ export class PostingStore {
       arrayOf(transactions.map((t) => t.type)),
       arrayOf(transactions.map((t) => t.currency)),
       arrayOf(transactions.map((t) => t.amountMinor)),
-      transactions.map((t) => t.description),
-      transactions.map((t) => t.reference),
-      transactions.map((t) => (t.metadata ? JSON.stringify(t.metadata) : null)),
-      transactions.map((t) => t.actor),
+      textArrayOf(transactions.map((t) => t.description)),
+      textArrayOf(transactions.map((t) => t.reference)),
+      textArrayOf(transactions.map((t) => (t.metadata ? JSON.stringify(t.metadata) : null))),
+      textArrayOf(transactions.map((t) => t.actor)),
       arrayOf(transactions.map((t) => t.reversesId)),
       arrayOf(transactions.map((t) => t.holdId)),
-      transactions.map((t) => t.reason),
+      textArrayOf(transactions.map((t) => t.reason)),
       timeArrayOf(transactions.map((t) => t.effectiveAt)),
       transactions[0]!.createdAt,
     ]);
@@ -120,7 +120,7 @@ export class PostingStore {
       arrayOf(entries.map((e) => e.balanceAfterMinor)),
       arrayOf(entries.map((e) => e.creditedAfterMinor)),
       timeArrayOf(effectiveAt),
-      byteaArrayOf(entries.map((e) => e.hash)),
+      hexArrayOf(entries.map((e) => e.hash)),
       transactions[0]!.createdAt,
     ]);
   }
@@ -149,7 +149,7 @@ function walletState(row: RawRow): WalletState {
 
 const WALLET_COLUMNS = [
   ...['kind', 'currency', 'status', 'freeze_mode', 'limited', 'balance', 'credited', 'held', 'holds_expire_at'],
-  ...['minimum_balance', 'shortfall', 'entry_count', 'last_hash', 'version', 'updated_at'],
+  ...['minimum_balance', 'shortfall', 'entry_count', 'version', 'updated_at'],
 ];
 
 /**
@@ -159,7 +159,11 @@ const WALLET_COLUMNS = [
 function walletsByIdSql(dataSource: DataSource, locking: Config['locking']): string {
   const query = dataSource
     .createQueryBuilder()
-    .select(['wallet.id AS id', ...WALLET_COLUMNS.map((column) => `wallet.${column} AS ${column}`)])
+    .select([
+      'wallet.id AS id',
+      `encode(wallet.last_hash, 'hex') AS last_hash`,
+      ...WALLET_COLUMNS.map((column) => `wallet.${column} AS ${column}`),
+    ])
     .from(Wallet, 'wallet')
     .where('wallet.id = ANY(:ids)', { ids: [] })
     .orderBy('wallet.id');

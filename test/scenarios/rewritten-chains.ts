@@ -7,7 +7,7 @@ export async function rewriteChains(database: TestDatabase): Promise<void> {
     `SELECT t.*, e.wallet_id, e.seq, e.leg, e.amount AS entry_amount, e.balance_after
        FROM entries e JOIN transactions t ON t.id = e.transaction_id ORDER BY e.wallet_id, e.seq`,
   );
-  let last = { walletId: '', hash: CHAIN_START as Buffer };
+  let last = { walletId: '', hash: CHAIN_START };
   for (const row of rows) {
     const digest = transactionDigest({
       ...{ id: row.id, type: row.type, currency: row.currency, description: row.description, reference: row.reference },
@@ -21,7 +21,7 @@ export async function rewriteChains(database: TestDatabase): Promise<void> {
       ...{ amountMinor: BigInt(row.entry_amount), balanceAfterMinor: BigInt(row.balance_after) },
     });
     last = { walletId: row.wallet_id, hash };
-    await database.query('UPDATE entries SET hash = $1 WHERE wallet_id = $2 AND seq = $3', [
+    await database.query(`UPDATE entries SET hash = decode($1, 'hex') WHERE wallet_id = $2 AND seq = $3`, [
       ...[hash, row.wallet_id, row.seq],
     ]);
   }
