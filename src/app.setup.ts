@@ -29,6 +29,8 @@ export async function createApp(config: Config): Promise<NestFastifyApplication>
     abortOnError: false,
     // Fastify's own JSON parser stays; Nest would add one for forms, which other sites' pages can send unasked.
     bodyParser: false,
+    // Once it stops, a request on an open connection hears 503. Served, they would keep the engine from ever running dry.
+    return503OnClosing: true,
   });
   const fastify = adapter.getInstance();
   fastify.removeContentTypeParser('text/plain');

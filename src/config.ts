@@ -3,13 +3,17 @@
  * mistakes are reported together, and the service does not start with any.
  */
 import { randomInt } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { getCountries, type CountryCode } from 'libphonenumber-js/min';
 import { CURRENCIES } from './currencies.js';
 import { isAmountShaped } from './money.js';
 import { isTimeZone } from './time-zone.js';
 
-/** External wallets per currency. A process takes one at random, so two processes rarely share a row. */
+/** External wallets per currency. A process takes one, at random unless told which, so two rarely share a row. */
 export const EXTERNAL_STRIPES = 16;
+
+/** Processes that one start may become. PostgreSQL is the limit long before. */
+export const WORKERS_MAX = 64;
 
 /** The longest that a hold may last. */
 export const HOLD_DAYS_MAX = 365;
@@ -61,10 +65,13 @@ class Environment {
  */
 export function readConfig(variables: Record<string, string | undefined>) {
   const env = new Environment(variables);
+  const workers = readWorkers(env);
   const config = {
     /** 0 lets the system choose (tests). */
     port: env.integer('PORT', 5000, 0, 65535),
     ...readAccess(env, variables.NODE_ENV === 'production'),
+    /** Processes that share the port; the limits of pools and queues hold for each. */
+    workers,
     /** Empty: start the embedded PostgreSQL. */
     databaseUrl: readDatabaseUrl(env),
     dataDir: env.text('DATA_DIR', '') || undefined,
@@ -85,7 +92,8 @@ export function readConfig(variables: Record<string, string | undefined>) {
     databaseConnectTimeoutMs: env.integer('DATABASE_CONNECT_TIMEOUT_MS', 5_000, 100, 600_000),
     databaseStatementTimeoutMs: env.integer('DATABASE_STATEMENT_TIMEOUT_MS', 10_000, 100, 600_000),
     databaseLockTimeoutMs: env.integer('DATABASE_LOCK_TIMEOUT_MS', 5_000, 100, 600_000),
-    externalStripe: env.integer('EXTERNAL_STRIPE', randomInt(EXTERNAL_STRIPES), 0, EXTERNAL_STRIPES - 1),
+    /** Of the first worker; the others take the ones that follow. */
+    externalStripe: env.integer('EXTERNAL_STRIPE', stripeAtRandom(workers), 0, EXTERNAL_STRIPES - 1),
     /** Days and months of the wallets' limits begin at midnight here. */
     limitTimeZone: readTimeZone(env),
     /** How long a hold lasts whose caller does not say. */
@@ -114,6 +122,19 @@ export function readConfig(variables: Record<string, string | undefined>) {
  */
 export function commandConfig(): Config {
   return readConfig({ ...process.env, AUTH: 'open', HOST: '127.0.0.1', NODE_ENV: undefined });
+}
+
+function readWorkers(env: Environment): number {
+  const raw = env.text('WORKERS', '1');
+  const workers = raw === 'auto' ? Math.min(availableParallelism(), WORKERS_MAX) : Number(raw);
+  const isRight = Number.isInteger(workers) && workers >= 1 && workers <= WORKERS_MAX;
+  env.check(isRight, 'WORKERS', raw, `auto or a whole number from 1 to ${WORKERS_MAX}`);
+  return isRight ? workers : 1;
+}
+
+/** Of two services with 4 workers each, aligned ranges overlap 1 time in 4, others 7 times in 16. */
+function stripeAtRandom(workers: number): number {
+  return workers * randomInt(Math.max(1, Math.floor(EXTERNAL_STRIPES / workers)));
 }
 
 function readAccess(env: Environment, production: boolean) {

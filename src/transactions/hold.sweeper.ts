@@ -30,15 +30,21 @@ export class HoldSweeper implements OnApplicationBootstrap, BeforeApplicationShu
   ) {}
 
   onApplicationBootstrap(): void {
-    this.timer = setInterval(() => {
-      this.round ??= this.sweep().finally(() => (this.round = undefined));
-    }, this.config.holdSweepSeconds * 1_000);
-    this.timer.unref();
+    // Processes that start together sweep at different times, so what one has released the next need not lock again.
+    const periodMs = this.config.holdSweepSeconds * 1_000;
+    this.timer = setTimeout(() => {
+      this.begin();
+      this.timer = setInterval(() => this.begin(), periodMs).unref();
+    }, Math.random() * periodMs).unref();
   }
 
   async beforeApplicationShutdown(): Promise<void> {
     clearInterval(this.timer);
     await this.round;
+  }
+
+  private begin(): void {
+    this.round ??= this.sweep().finally(() => (this.round = undefined));
   }
 
   private async sweep(): Promise<void> {
