@@ -86,6 +86,12 @@ class AppLogger extends ConsoleLogger {
     );
     if (!quiet || this.isLevelEnabled('debug')) super.log(message, ...(rest as [string]));
   }
+
+  /** A port that cannot be had is told once, by whoever called `listen()`. */
+  override error(message: unknown, ...rest: unknown[]): void {
+    const quiet = rest.at(-1) === 'NestApplication';
+    if (!quiet || this.isLevelEnabled('debug')) super.error(message, ...(rest as [string]));
+  }
 }
 
 /** The logger of a configuration's level. */

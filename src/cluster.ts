@@ -93,7 +93,8 @@ class Workers implements Serving {
     let failure: string | undefined;
     worker.on('message', (report: WorkerReport) => {
       if ('failure' in report) failure = report.failure;
-      else if (this.isStopping) tellToStop(worker); // it could not listen to us yet when the others were told
+      else if (this.isStopping)
+        tellToStop(worker); // it could not listen to us yet when the others were told
       else {
         this.url = report.url;
         onListening();

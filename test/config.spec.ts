@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { ConfigError, readConfig } from '../src/config.js';
 
 function mistakes(env: Record<string, string>): string[] {
@@ -54,6 +55,28 @@ describe('the configuration', () => {
     ]);
     expect(found.join()).not.toContain('c2VjcmV0');
     expect(readConfig({ RECEIPT_KEY: Buffer.alloc(32, 7).toString('base64') }).receiptKeySeed).toHaveLength(32);
+  });
+
+  it.each(['0', '-1', '65', '1.5', 'abc', 'two'])('does not start WORKERS=%s', (workers) => {
+    const mistake = `WORKERS must be auto or a whole number from 1 to 64, not "${workers}"`;
+    expect(mistakes({ WORKERS: workers, PORT: 'x' }).sort()).toEqual([expect.stringMatching(/^PORT must be/), mistake]);
+  });
+
+  it('is one process unless told, and as many as the machine runs at once on request', () => {
+    expect(readConfig({}).workers).toBe(1);
+    expect(readConfig({ WORKERS: '3' }).workers).toBe(3);
+    expect(readConfig({ WORKERS: 'auto' }).workers).toBe(Math.min(availableParallelism(), 64));
+  });
+
+  it('gives services with the same number of workers the same stripes or quite others', () => {
+    const first = (workers: number) => readConfig({ WORKERS: String(workers) }).externalStripe;
+    for (let i = 0; i < 100; i++) {
+      expect(first(4) % 4).toBe(0);
+      expect(first(5) % 5).toBe(0);
+      expect(first(20)).toBe(0);
+    }
+    expect(new Set(Array.from({ length: 500 }, () => first(1))).size).toBe(16);
+    expect(readConfig({ WORKERS: '4', EXTERNAL_STRIPE: '14' }).externalStripe).toBe(14);
   });
 
   it('takes open mode on another address only where it is said out loud', () => {

@@ -1,39 +1,30 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readdirSync } from 'node:fs';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { ENTRY, startService, TestDatabase, type Service } from './support/service.js';
+import { failedStart, startService, TestDatabase, type Service } from './support/service.js';
 
 describe('the start', () => {
   let database: TestDatabase;
   beforeAll(async () => void (database = await TestDatabase.create()));
   afterAll(() => database.drop());
 
-  /** Runs the service until it stops by itself; exit code and everything it said. */
-  async function failedStart(env: Record<string, string>): Promise<{ code: number; said: string }> {
-    const child = spawn(process.execPath, [ENTRY], {
-      env: { PATH: process.env.PATH, PORT: '0', DATABASE_URL: database.url, ...env },
-    });
-    let said = '';
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
-    const [code] = (await once(child, 'close')) as [number];
-    return { code, said };
-  }
+  const start = (env: Record<string, string>) => failedStart({ DATABASE_URL: database.url, ...env });
 
   it('says which program cannot have the port, and what to do', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     const { port } = other.address() as AddressInfo;
-    const { code, said } = await failedStart({ PORT: String(port) });
+    const { code, said } = await start({ PORT: String(port) });
     expect([code, said]).toEqual([1, expect.stringContaining(`Port ${port} on 127.0.0.1 is taken`)]);
     expect(said).not.toMatch(/\bat .+:\d+:\d+/);
     other.close();
   });
 
   it('lists every mistake of the configuration at once', async () => {
-    const { code, said } = await failedStart({ PORT: 'x', LOCKING: 'maybe', DEFAULT_CURRENCY: 'XXX' });
+    const { code, said } = await start({ PORT: 'x', LOCKING: 'maybe', DEFAULT_CURRENCY: 'XXX' });
     expect(code).toBe(1);
     for (const name of ['PORT', 'LOCKING', 'DEFAULT_CURRENCY']) expect(said).toContain(`- ${name} must be`);
   });
@@ -41,13 +32,13 @@ describe('the start', () => {
   it('says so where the database cannot be reached or used', async () => {
     const wrong = new URL(database.url);
     wrong.port = '1';
-    expect(await failedStart({ DATABASE_URL: wrong.href })).toMatchObject({
+    expect(await start({ DATABASE_URL: wrong.href })).toMatchObject({
       code: 1,
       said: expect.stringContaining('The database of DATABASE_URL cannot be used'),
     });
     wrong.port = new URL(database.url).port;
     wrong.pathname = '/nowhere';
-    const { said } = await failedStart({ DATABASE_URL: wrong.href });
+    const { said } = await start({ DATABASE_URL: wrong.href });
     expect(said).toContain('database "nowhere" does not exist');
     expect(said).not.toMatch(/\bat .+:\d+:\d+/);
   });
@@ -68,12 +59,17 @@ describe('the start', () => {
   it('ends in order on SIGTERM: requests under way are answered, the exit code is 0', async () => {
     const service: Service = await startService({}, { database });
     const wallet = await service.api.newWallet('100.00');
-    const replies = Promise.all(Array.from({ length: 50 }, () => service.api.debit(wallet.id, '1.00')));
-    await new Promise((resolve) => setTimeout(resolve, 15));
-    service.process.kill('SIGTERM');
-    const [code] = (await once(service.process, 'exit')) as [number];
-    expect(code).toBe(0);
-    expect(new Set((await replies).map(({ status }) => status))).toEqual(new Set([201]));
+    const ended = once(service.process, 'exit');
+    const replies = await database.locking(wallet.id, async () => {
+      const underWay = Array.from({ length: 50 }, () => service.api.debit(wallet.id, '1.00'));
+      await delay(300);
+      service.process.kill('SIGTERM');
+      await delay(300);
+      service.process.kill('SIGTERM'); // impatience changes nothing
+      return underWay;
+    });
+    expect(new Set((await Promise.all(replies)).map(({ status }) => status))).toEqual(new Set([201]));
+    expect(await ended).toEqual([0, null]);
     expect(await database.problems()).toEqual([]);
   });
 

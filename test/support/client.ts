@@ -19,9 +19,15 @@ type Extra = Record<string, unknown>;
 let phoneNumbers = 0;
 
 export class WalletClient {
-  private readonly agent = new Agent({ keepAlive: true, maxSockets: 512 });
+  private readonly agent: Agent;
 
-  constructor(readonly url: string) {}
+  /** @param connections how many it opens at most; one leads to one worker, as long as that lives. */
+  constructor(
+    readonly url: string,
+    connections = 512,
+  ) {
+    this.agent = new Agent({ keepAlive: true, maxSockets: connections });
+  }
 
   /** One request. `key` becomes the Idempotency-Key. Rejects only where no answer came. */
   call<Body = never>(

@@ -16,6 +16,8 @@ export interface Service {
   process: ChildProcess;
   api: WalletClient;
   database: TestDatabase;
+  /** What it has printed so far. */
+  said(): string;
   stop(): Promise<void>;
 }
 
@@ -65,6 +67,17 @@ export class TestDatabase {
     return findings.map(({ law, table, row, detail }) => `${law}: ${table} ${row}: ${detail}`);
   }
 
+  /** Holds the row lock of a wallet while `meanwhile` runs, so that postings which need it are under way and stay so. */
+  async locking<T>(walletId: string, meanwhile: () => Promise<T>): Promise<T> {
+    await this.query('BEGIN');
+    try {
+      await this.query('SELECT FROM wallets WHERE id = $1 FOR UPDATE', [walletId]);
+      return await meanwhile();
+    } finally {
+      await this.query('ROLLBACK');
+    }
+  }
+
   async drop(): Promise<void> {
     await this.client.end();
     await asAdmin(`DROP DATABASE IF EXISTS ${this.name} WITH (FORCE)`);
@@ -85,11 +98,14 @@ export async function startService(
     env: { PATH: process.env.PATH, PORT: '0', LOG_LEVEL: 'warn', DATABASE_URL: database.url, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const url = await listening(child, quiet);
   return {
     process: child,
     api: new WalletClient(url),
     database,
+    said: () => output,
     stop: async () => {
       if (child.exitCode === null && child.signalCode === null) {
         child.kill('SIGTERM');
@@ -101,6 +117,15 @@ export async function startService(
 }
 
 export const ENTRY = path.resolve('dist/src/main.js');
+
+/** Runs the service until it stops by itself; its exit code and everything it said. */
+export async function failedStart(env: Record<string, string>): Promise<{ code: number; said: string }> {
+  const child = spawn(process.execPath, [ENTRY], { env: { PATH: process.env.PATH, PORT: '0', ...env } });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  const [code] = (await once(child, 'close')) as [number];
+  return { code, said };
+}
 
 /** The URL that the service prints when it listens. Its warnings and errors pass through to the test's output. */
 async function listening(child: ChildProcess, quiet: boolean): Promise<string> {
