@@ -49,6 +49,8 @@ class Workers implements Serving {
       await Promise.all(places.map((place) => this.fill(place)));
       this.isStarted = true;
     } catch (error) {
+      // Those that listen end in order, those that do not yet at once.
+      for (const worker of this.alive) worker.process.kill('SIGTERM');
       await this.stop();
       throw error;
     }
