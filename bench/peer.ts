@@ -24,7 +24,7 @@ import { parseAmount } from '../src/money.js';
 import { CHAIN_START, entryHash, transactionDigest } from '../src/transactions/entry.hash.js';
 import { Entry, Transaction } from '../src/transactions/transaction.entity.js';
 import { DebitDto, transactionBody } from '../src/transactions/transactions.dto.js';
-import { validationPipe } from '../src/validation.js';
+import { StrictValidationPipe } from '../src/validation.pipe.js';
 import { externalWalletId } from '../src/wallets/external-wallets.js';
 import { Wallet } from '../src/wallets/wallet.entity.js';
 import { WalletIdParam } from '../src/wallets/wallets.dto.js';
@@ -124,7 +124,7 @@ const config = readConfig(process.env);
 class PeerModule {}
 
 const app = await NestFactory.create<NestFastifyApplication>(PeerModule, new FastifyAdapter(), { logger: ['error'] });
-app.useGlobalPipes(validationPipe());
+app.useGlobalPipes(new StrictValidationPipe());
 app.useGlobalFilters(new ProblemFilter());
 await app.listen(config.port, config.host);
 process.once('SIGTERM', () => void app.close().then(() => process.exit(0)));

@@ -11,7 +11,7 @@ import { ReceiptsModule } from './receipts/receipts.module.js';
 import { StatementsModule } from './statements/statements.module.js';
 import { TransactionsModule } from './transactions/transactions.module.js';
 import { UsersModule } from './users/users.module.js';
-import { validationPipe } from './validation.js';
+import { StrictValidationPipe } from './validation.pipe.js';
 import { WalletsModule } from './wallets/wallets.module.js';
 
 @Global()
@@ -35,7 +35,7 @@ export class AppModule {
       providers: [
         { provide: CONFIG, useValue: config },
         { provide: APP_FILTER, useClass: ProblemFilter },
-        { provide: APP_PIPE, useFactory: validationPipe },
+        { provide: APP_PIPE, useClass: StrictValidationPipe },
       ],
       exports: [CONFIG],
     };
