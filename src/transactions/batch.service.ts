@@ -1,9 +1,9 @@
 /** Many postings in one request, one database transaction, and one outcome for each. */
 import { Injectable } from '@nestjs/common';
-import { v7 as uuidv7 } from 'uuid';
 import type { Caller } from '../caller.js';
 import { Problem, problemBody, type ErrorCode } from '../errors.js';
 import type { Answer } from '../idempotency/idempotency.service.js';
+import { newId } from '../ids.js';
 import type { BatchBody, BatchDto, BatchItem, BatchItemBody } from './batch.dto.js';
 import { refuse, type Movement, type Outcome, type Refusal } from './ledger.js';
 import { PostingService } from './posting.service.js';
@@ -37,7 +37,7 @@ export class BatchService {
     return this.postings.once(caller, ['batch', dto.atomic, requests], isDryRun, async (key) => {
       const postings = drafts.map((draft) => ('kind' in draft ? draft : posting(draft, caller)));
       const outcome = await this.postings.submit({
-        ...{ id: uuidv7(), ...key, postings, isDryRun },
+        ...{ id: newId(), ...key, postings, isDryRun },
         batch: dto.atomic ? 'atomic' : 'each',
         keep: ({ outcomes }) => ({ statusCode: 201, body: kept(dto.atomic, outcomes) }),
       });
@@ -85,7 +85,7 @@ export function isKeptBatch(body: object): body is KeptBatch {
 }
 
 function posting({ movement }: Draft, caller: Caller): Movement {
-  return { ...movement, kind: 'movement', id: uuidv7(), actor: caller.scope };
+  return { ...movement, kind: 'movement', id: newId(), actor: caller.scope };
 }
 
 function kept(atomic: boolean, outcomes: Outcome[]): KeptBatch {

@@ -10,8 +10,8 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { v7 as uuidv7 } from 'uuid';
 import { CONFIG, type Config } from '../config.js';
+import { newId } from '../ids.js';
 import { PostingEngine } from './posting.engine.js';
 
 /** Wallets released in one round; the next round takes the next. */
@@ -61,7 +61,7 @@ export class HoldSweeper implements OnApplicationBootstrap, BeforeApplicationShu
   }
 
   private release(walletId: string): Promise<unknown> {
-    const id = uuidv7();
+    const id = newId();
     const postings = [{ kind: 'release_expired' as const, id, actor: 'system', walletId }];
     return this.engine.post({ id, scope: 'system', postings });
   }

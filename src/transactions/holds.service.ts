@@ -1,12 +1,12 @@
 /** Holds: money that is set aside now and taken later. What they do to wallets is decided in hold.rules.ts. */
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { v7 as uuidv7 } from 'uuid';
 import type { Caller } from '../caller.js';
 import { CONFIG, HOLD_DAYS_MAX, type Config } from '../config.js';
 import type { RawRow } from '../database/raw-row.js';
 import { Problem } from '../errors.js';
 import type { Answer } from '../idempotency/idempotency.service.js';
+import { newId } from '../ids.js';
 import { formatAmount } from '../money.js';
 import { CURSOR_ID, CURSOR_SEQ, pageOf, readCursor, type Page, type PageQuery } from '../paging.js';
 import { ExternalWallets } from '../wallets/external-wallets.js';
@@ -46,7 +46,7 @@ export class HoldsService {
     const asked = expiryOf(dto.expires_at);
     const notes = notesOf(dto);
     const build = (): Posting => ({
-      ...{ kind: 'reserve', id: uuidv7(), actor: caller.scope, walletId, amountMinor, ...notes },
+      ...{ kind: 'reserve', id: newId(), actor: caller.scope, walletId, amountMinor, ...notes },
       expiresAt: asked ?? new Date(Date.now() + this.config.holdDaysDefault * DAY_MS),
       ifMatch: guard(walletId, caller),
     });
@@ -61,7 +61,7 @@ export class HoldsService {
     const expiresAt = expiryOf(dto.expires_at);
     if (amountMinor === undefined && !expiresAt) throw Problem.field('amount', 'or expires_at is needed');
     const build = (): Posting => ({
-      ...{ kind: 'change_hold', id: uuidv7(), actor: caller.scope, holdId, walletId, amountMinor, expiresAt },
+      ...{ kind: 'change_hold', id: newId(), actor: caller.scope, holdId, walletId, amountMinor, expiresAt },
       ifMatch: guard(walletId, caller),
     });
     const request = ['hold.change', holdId, amountMinor, expiresAt];
@@ -83,7 +83,7 @@ export class HoldsService {
     const effectiveAt = instantOf(dto.effective_at);
     const { captureTolerancePercent: tolerancePercent } = this.config;
     const build = (): Posting => ({
-      ...{ kind: 'capture', id: uuidv7(), actor: caller.scope, holdId, walletId, toWalletId, amountMinor, isFinal },
+      ...{ kind: 'capture', id: newId(), actor: caller.scope, holdId, walletId, toWalletId, amountMinor, isFinal },
       ...{ tolerancePercent, effectiveAt, ...notes },
       ifMatch: guard(walletId, caller),
     });
@@ -95,7 +95,7 @@ export class HoldsService {
   async void(holdId: string, caller: Caller, isDryRun: boolean): Promise<Answer<HoldBody>> {
     const { walletId, currency } = await this.find(holdId);
     const build = (): Posting => ({
-      ...{ kind: 'void', id: uuidv7(), actor: caller.scope, holdId, walletId },
+      ...{ kind: 'void', id: newId(), actor: caller.scope, holdId, walletId },
       ifMatch: guard(walletId, caller),
     });
     return this.postings.other(caller, ['void', holdId], build, present(201, currency), isDryRun);

@@ -4,10 +4,10 @@
  * relies on.
  */
 import { Injectable } from '@nestjs/common';
-import { v7 as uuidv7 } from 'uuid';
 import type { Caller } from '../caller.js';
 import { Problem } from '../errors.js';
 import type { Answer } from '../idempotency/idempotency.service.js';
+import { newId } from '../ids.js';
 import { formatAmount } from '../money.js';
 import { ExternalWallets } from '../wallets/external-wallets.js';
 import { WalletCurrencies } from '../wallets/wallet-currencies.js';
@@ -144,7 +144,7 @@ export class TransactionsService {
       effectiveAt,
     ];
     const build = (): Posting => ({
-      ...{ kind: 'reversal', id: uuidv7(), actor: caller.scope, original, part, reason, effectiveAt, ...notes },
+      ...{ kind: 'reversal', id: newId(), actor: caller.scope, original, part, reason, effectiveAt, ...notes },
       allowNegative: onShortfall === 'allow_negative',
     });
     return this.postings.transaction(caller, request, build, isDryRun);
@@ -186,7 +186,7 @@ export class TransactionsService {
   private post({ movement, request }: Draft, caller: Caller, guarded: string, isDryRun: boolean) {
     const { ifMatch: version, scope: actor } = caller;
     const ifMatch = version === undefined ? undefined : { walletId: guarded, version };
-    const build = (): Posting => ({ ...movement, kind: 'movement', id: uuidv7(), actor, ifMatch });
+    const build = (): Posting => ({ ...movement, kind: 'movement', id: newId(), actor, ifMatch });
     return this.postings.transaction(caller, request, build, isDryRun);
   }
 }

@@ -1,11 +1,11 @@
 /** Freezing, unfreezing and closing wallets. They take their turn among the postings, as they decide what may pass. */
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { v7 as uuidv7 } from 'uuid';
 import type { Caller } from '../caller.js';
 import type { RawRow } from '../database/raw-row.js';
 import { Problem } from '../errors.js';
 import type { Answer } from '../idempotency/idempotency.service.js';
+import { newId } from '../ids.js';
 import { CURSOR_ID, pageOf, readCursor, type Page, type PageQuery } from '../paging.js';
 import { WalletCurrencies } from '../wallets/wallet-currencies.js';
 import type { ChangeStatus, Posted, StatusChange } from './ledger.js';
@@ -67,8 +67,8 @@ export class WalletStatesService {
   ): Promise<Answer<StatusChangeBody>> {
     await this.currencies.of(walletId); // it exists, and is nobody's but a customer's
     const build = (): ChangeStatus => ({
-      ...{ kind: 'status', id: uuidv7(), actor: caller.scope, walletId, ...to },
-      sweepTo: sweepTo === undefined ? undefined : { walletId: sweepTo, transactionId: uuidv7() },
+      ...{ kind: 'status', id: newId(), actor: caller.scope, walletId, ...to },
+      sweepTo: sweepTo === undefined ? undefined : { walletId: sweepTo, transactionId: newId() },
       ifMatch: caller.ifMatch === undefined ? undefined : { walletId, version: caller.ifMatch },
     });
     const present = ({ statusChange }: Posted) => ({ statusCode: 201, body: statusChangeBody(statusChange!) });

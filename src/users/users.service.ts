@@ -1,7 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { parsePhoneNumberFromString } from 'libphonenumber-js/min';
 import { DataSource, LessThan, type QueryRunner } from 'typeorm';
-import { v7 as uuidv7 } from 'uuid';
 import type { Caller } from '../caller.js';
 import { CONFIG, type Config } from '../config.js';
 import { guardedUpdate } from '../database/guarded-update.js';
@@ -10,6 +9,7 @@ import { inTransaction } from '../database/transaction.js';
 import { Problem } from '../errors.js';
 import { CURSOR_ID, pageOf, readCursor, type Page } from '../paging.js';
 import { IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
+import { newId } from '../ids.js';
 import { User } from './user.entity.js';
 import { userBody, type ChangeUserDto, type ListUsersQuery, type RegisterUserDto, type UserBody } from './users.dto.js';
 
@@ -25,7 +25,7 @@ export class UsersService {
   register(dto: RegisterUserDto, caller: Caller): Promise<Answer<UserBody>> {
     const phoneNumber = this.phoneNumber(dto.phone_number);
     return this.idempotency.record(caller, ['users.register', phoneNumber, dto.metadata], async (runner) => {
-      const user = { id: uuidv7(), phoneNumber, status: 'active' as const, metadata: dto.metadata ?? null };
+      const user = { id: newId(), phoneNumber, status: 'active' as const, metadata: dto.metadata ?? null };
       await takingPhoneNumber(runner.manager.insert(User, user));
       return userBody(await this.read(user.id, runner));
     });

@@ -1,12 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, LessThan, type QueryRunner } from 'typeorm';
-import { v7 as uuidv7 } from 'uuid';
 import type { Caller } from '../caller.js';
 import { CONFIG, type Config } from '../config.js';
 import { guardedUpdate } from '../database/guarded-update.js';
 import { inTransaction } from '../database/transaction.js';
 import { Problem } from '../errors.js';
 import { IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
+import { newId } from '../ids.js';
 import { AmountError, formatAmount, parseAmount, type AmountInput } from '../money.js';
 import { CURSOR_ID, pageOf, readCursor, type Page } from '../paging.js';
 import { User } from '../users/user.entity.js';
@@ -49,7 +49,7 @@ export class WalletsService {
     const request = ['wallets.open', dto.user_id, currency, label, minimumBalance, dto.metadata];
     return this.idempotency.record(caller, request, async (runner) => {
       if (dto.user_id !== undefined) await this.activeOwner(runner, dto.user_id);
-      const id = uuidv7();
+      const id = newId();
       await takeName(runner, { ownerId: dto.user_id ?? NO_OWNER, currency, label, walletId: id });
       await runner.manager.insert(Wallet, {
         id,
