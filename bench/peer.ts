@@ -112,7 +112,7 @@ async function post({ manager }: QueryRunner, walletId: string, dto: DebitDto, {
   await manager.save([wallet, external]);
   await manager.insert(Transaction, { ...row, ...notes, amount });
   await manager.insert(Entry, entries);
-  const fingerprint = fingerprintOf(['debit', walletId, amount]);
+  const fingerprint = Buffer.from(fingerprintOf(['debit', walletId, amount]), 'hex');
   await manager.insert(IdempotencyKey, { scope, key, fingerprint, statusCode: 201, transactionId: id, createdAt: now });
   const posted = entries.map((e) => ({ ...e, currency, amountMinor: e.amount, balanceAfterMinor: e.balanceAfter }));
   return transactionBody({ ...row, ...notes, amountMinor: amount, entries: posted });

@@ -24,7 +24,7 @@ const RECORD_ATTEMPTS_MAX = 5;
 
 @Injectable()
 export class IdempotencyService {
-  private readonly inFlight = new Map<string, { fingerprint: Buffer; answer: Promise<Answer> }>();
+  private readonly inFlight = new Map<string, { fingerprint: string; answer: Promise<Answer> }>();
 
   constructor(
     private readonly dataSource: DataSource,
@@ -40,7 +40,7 @@ export class IdempotencyService {
   async once<Body extends object>(
     caller: Caller,
     request: readonly unknown[],
-    run: (fingerprint: Buffer | undefined) => Promise<Answer<Body>>,
+    run: (fingerprint: string | undefined) => Promise<Answer<Body>>,
   ): Promise<Answer<Body>> {
     if (caller.idempotencyKey === undefined) return run(undefined);
     // Neither can contain NUL, so two callers never share an id.
@@ -93,7 +93,7 @@ export class IdempotencyService {
    * Holds a found outcome against the request that repeats its key.
    * @throws {Problem} `idempotency_key_reused`, `idempotency_key_expired`, or the refusal that was the outcome.
    */
-  replay(found: FoundOutcome & { now: Date }, fingerprint: Buffer | undefined): FoundOutcome {
+  replay(found: FoundOutcome & { now: Date }, fingerprint: string | undefined): FoundOutcome {
     if (found.fingerprint && fingerprint) assertSameRequest(found.fingerprint, fingerprint);
     const ageHours = (found.now.getTime() - found.createdAt.getTime()) / 3_600_000;
     if (ageHours > this.config.idempotencyRetentionHours) {
@@ -109,7 +109,7 @@ export class IdempotencyService {
   private async findOrWork<Body extends object>(
     runner: QueryRunner,
     caller: Caller,
-    fingerprint: Buffer | undefined,
+    fingerprint: string | undefined,
     work: (runner: QueryRunner) => Promise<Body>,
   ): Promise<Answer<Body>> {
     if (fingerprint === undefined) return { status: 201, body: await work(runner), replayed: false };
@@ -126,7 +126,7 @@ export class IdempotencyService {
   }
 
   /** Whether an error is now (or was already) the recorded outcome of the key, so that it may be answered. */
-  private async keepRefusal(caller: Caller, fingerprint: Buffer | undefined, error: unknown): Promise<boolean> {
+  private async keepRefusal(caller: Caller, fingerprint: string | undefined, error: unknown): Promise<boolean> {
     if (!(error instanceof Problem)) return false;
     if (fingerprint === undefined || error.extra.replayed || error.status >= 500) return true;
     if (/^(validation_failed|idempotency_key_)/.test(error.code)) return true;
@@ -143,12 +143,12 @@ export class IdempotencyService {
 }
 
 /**
- * First 128 bits of the SHA-256 of a request's canonical form; object keys are sorted, bigints are text. Keys keep it
+ * First 128 bits, in hexadecimal, of the SHA-256 of a request's canonical form; object keys are sorted, bigints are text. Keys keep it
  * for days, so it must never change.
  */
-export function fingerprintOf(request: readonly unknown[]): Buffer {
+export function fingerprintOf(request: readonly unknown[]): string {
   // 1.1 µs for a debit; with a replacer that JSON.stringify calls back and a Hash object it took 2.0.
-  return Buffer.from(hash('sha256', JSON.stringify(canonical(request))).slice(0, 32), 'hex');
+  return hash('sha256', JSON.stringify(canonical(request))).slice(0, 32);
 }
 
 function canonical(value: unknown): unknown {
@@ -159,8 +159,8 @@ function canonical(value: unknown): unknown {
   return Object.fromEntries(pairs.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-function assertSameRequest(known: Buffer, asked: Buffer): void {
-  if (!known.equals(asked)) {
+function assertSameRequest(known: string, asked: string): void {
+  if (known !== asked) {
     throw new Problem('idempotency_key_reused', 'This key was used for a request with other contents.');
   }
 }

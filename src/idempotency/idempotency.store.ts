@@ -7,14 +7,14 @@ import type { RawRow } from '../database/raw-row.js';
 
 /** What an earlier request (or an earlier attempt at this one) left under a key or a transaction id. */
 export type FoundOutcome =
-  | { kind: 'executed'; transactionId: string; fingerprint?: Buffer; createdAt: Date }
-  | { kind: 'answered'; statusCode: number; body: Record<string, unknown>; fingerprint: Buffer; createdAt: Date };
+  | { kind: 'executed'; transactionId: string; fingerprint?: string; createdAt: Date }
+  | { kind: 'answered'; statusCode: number; body: Record<string, unknown>; fingerprint: string; createdAt: Date };
 
 /** An outcome to keep: a posted transaction by its id, anything else by status and body. */
 export interface KeyRow {
   scope: string;
   key: string;
-  fingerprint: Buffer;
+  fingerprint: string;
   statusCode: number;
   transactionId?: string;
   body?: object;
@@ -48,7 +48,7 @@ function columnsOf(rows: KeyRow[], now: Date): unknown[] {
   return [
     textArrayOf(rows.map((row) => row.scope)),
     textArrayOf(rows.map((row) => row.key)),
-    hexArrayOf(rows.map((row) => row.fingerprint.toString('hex'))),
+    hexArrayOf(rows.map((row) => row.fingerprint)),
     arrayOf(rows.map((row) => row.statusCode)),
     arrayOf(rows.map((row) => row.transactionId ?? null)),
     textArrayOf(rows.map((row) => (row.body ? JSON.stringify(row.body) : null))),
@@ -58,8 +58,10 @@ function columnsOf(rows: KeyRow[], now: Date): unknown[] {
 
 /** A row of `idempotency_keys` (or of a query shaped like it) as an outcome. */
 export function foundOutcome(row: RawRow): FoundOutcome {
-  const { fingerprint, created_at: createdAt, transaction_id: transactionId } = row;
-  if (transactionId) return { kind: 'executed', transactionId, fingerprint: fingerprint ?? undefined, createdAt };
+  const { created_at: createdAt, transaction_id: transactionId } = row;
+  // A transaction that was found by its own id, in a further attempt, has none.
+  const fingerprint: string = row.fingerprint?.toString('hex');
+  if (transactionId) return { kind: 'executed', transactionId, fingerprint, createdAt };
   return { kind: 'answered', statusCode: row.status_code, body: row.outcome, fingerprint, createdAt };
 }
 

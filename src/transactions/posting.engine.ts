@@ -29,7 +29,7 @@ export interface Instruction extends Work {
   /** The caller that `key` belongs to. */
   scope: string;
   key?: string;
-  fingerprint?: Buffer;
+  fingerprint?: string;
   /** What the key keeps, where that is not one transaction. */
   keep?: (decision: Decision) => { statusCode: number; body: object };
 }

@@ -89,13 +89,13 @@ export class PostingService {
   }
 
   /** The answer that a key has kept. @throws {Problem} where that was a refusal, or the key belongs to another request */
-  answered<Body extends object>(found: FoundOutcome & { now: Date }, fingerprint?: Buffer): Answer<Body> {
+  answered<Body extends object>(found: FoundOutcome & { now: Date }, fingerprint?: string): Answer<Body> {
     const outcome = this.idempotency.replay(found, fingerprint);
     if (outcome.kind !== 'answered') throw new Error('a key of one transaction has the fingerprint of something else');
     return { status: outcome.statusCode, body: outcome.body as Body, replayed: fingerprint !== undefined };
   }
 
-  private executed(found: FoundOutcome & { now: Date }, fingerprint?: Buffer): string {
+  private executed(found: FoundOutcome & { now: Date }, fingerprint?: string): string {
     const outcome = this.idempotency.replay(found, fingerprint);
     if (outcome.kind !== 'executed') throw new Error('a key of another call has the fingerprint of a transaction');
     return outcome.transactionId;

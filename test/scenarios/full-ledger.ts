@@ -59,7 +59,7 @@ function poster(dataSource: DataSource) {
   );
   return async (draft: Draft): Promise<Posted> => {
     const posting = { ...draft, id: uuidv7(), actor: 'operator' };
-    const key = { key: randomUUID(), fingerprint: randomBytes(16) };
+    const key = { key: randomUUID(), fingerprint: randomBytes(16).toString('hex') };
     const keep = () => ({ statusCode: 201, body: { id: posting.id } });
     const isLone = ['movement', 'reversal', 'capture'].includes(posting.kind);
     const outcome = await engine.post({
