@@ -87,11 +87,11 @@ describe('the scenarios', () => {
   });
 
   it('find an answer that leaves before COMMIT', async () => {
-    const early = '(transaction) => this.postAll(transaction, instructions, isRetry)';
+    const early = '(transaction) => this.postAll(transaction, instructions, passes, isRetry)';
     const answered = `async (transaction) => {
       const behind = { ...transaction, commitBehind: (writes) => Promise.all(writes) };
-      const early = await this.postAll(behind, instructions, isRetry);
-      group.forEach(({ resolve }, i) => resolve(early[i]));
+      const early = await this.postAll(behind, instructions, passes, isRetry);
+      group.forEach(({ resolve }, i) => early[i] && resolve(early[i]));
       if (Math.random() < 0.1) throw Object.assign(new Error('crash'), { code: '53000' });
       return early; }`;
     const entry = mutant('early-answer', [[ENGINE, early, answered]]);

@@ -19,6 +19,7 @@ import { HoldStore } from './hold.store.js';
 import { releaseExpired } from './hold.rules.js';
 import { Ledger, walletIdsOf, type HoldStep, type Posted } from './ledger.js';
 import { decide, type Decision, type Work } from './posting.rules.js';
+import { PostingQueue, type Lane, type Waiting } from './posting.queue.js';
 import { PostingStore } from './posting.store.js';
 import { WalletStateStore } from './wallet-state.store.js';
 
@@ -37,19 +38,11 @@ export interface Instruction extends Work {
 /** What became of an instruction: decided now, or found under its key or transaction id. */
 export type InstructionOutcome = Decision | (FoundOutcome & { now: Date });
 
-interface Waiting {
-  instruction: Instruction;
-  resolve: (outcome: InstructionOutcome) => void;
-  reject: (error: unknown) => void;
-}
-
 @Injectable()
 export class PostingEngine implements BeforeApplicationShutdown {
   private readonly logger = new Logger(PostingEngine.name);
-  private queue: Waiting[] = [];
-  /** Postings in the queue; a batch counts as many as it has. */
-  private queued = 0;
-  private running?: Promise<void>;
+  private readonly queue = new PostingQueue();
+  private readonly running: Partial<Record<Lane, Promise<void>>> = {};
 
   constructor(
     private readonly dataSource: DataSource,
@@ -67,56 +60,52 @@ export class PostingEngine implements BeforeApplicationShutdown {
    *   written, `outcome_unknown` when nobody can tell yet.
    */
   post(instruction: Instruction): Promise<InstructionOutcome> {
-    if (this.queued >= this.config.queueLengthMax) {
+    if (this.queue.length >= this.config.queueLengthMax) {
       throw new Problem('overloaded', 'The queue of postings is full.', { retryAfterSeconds: 1 });
     }
     return new Promise((resolve, reject) => {
-      this.queue.push({ instruction, resolve, reject });
-      this.queued += instruction.postings.length;
-      // setImmediate lets requests that arrived in the same turn of the event loop share the first group.
-      this.running ??= new Promise<void>((done) => setImmediate(() => void this.drain().then(done)));
+      this.queue.add({ instruction, resolve, reject, passedOver: 0 });
+      this.start('passing');
     });
   }
 
   /** Waits until nothing is queued or committing. */
   async beforeApplicationShutdown(): Promise<void> {
-    await this.running;
+    while (this.running.passing || this.running.blocking) await Promise.all(Object.values(this.running));
   }
 
-  private async drain(): Promise<void> {
-    while (this.queue.length > 0) {
-      await this.commitGroup(this.nextGroup(), Date.now() + this.config.groupDeadlineMs);
-    }
-    this.running = undefined;
+  /** setImmediate lets requests that arrived in the same turn of the event loop share the first group. */
+  private start(lane: Lane): void {
+    this.running[lane] ??= new Promise<void>((done) => setImmediate(() => void this.drain(lane).then(done)));
   }
 
-  /** As many instructions as have `groupSizeMax` postings in all; a larger batch is a group of its own. */
-  private nextGroup(): Waiting[] {
-    let size = 0;
-    let end = 0;
-    while (end < this.queue.length) {
-      size += this.queue[end]!.instruction.postings.length;
-      if (end > 0 && size > this.config.groupSizeMax) break;
-      end += 1;
+  private async drain(lane: Lane): Promise<void> {
+    while (!this.queue.isEmpty(lane)) {
+      const group = this.queue.take(lane, this.config.groupSizeMax);
+      if (group.length > 0) await this.commitGroup(group, lane, Date.now() + this.config.groupDeadlineMs);
+      if (lane === 'blocking') this.queue.unblock(group);
+      else if (!this.queue.isEmpty('blocking')) this.start('blocking');
     }
-    const group = this.queue.splice(0, end);
-    for (const { instruction } of group) this.queued -= instruction.postings.length;
-    return group;
+    this.running[lane] = undefined;
   }
 
   /**
    * Commits a group, in as many transactions as conflicts and lost connections ask for. Never rejects.
    * @param commitUnknown whether an earlier transaction with these instructions ended in an unanswered COMMIT.
    */
-  private async commitGroup(group: Waiting[], deadline: number, commitUnknown?: boolean): Promise<void> {
+  private async commitGroup(group: Waiting[], lane: Lane, deadline: number, commitUnknown?: boolean): Promise<void> {
     const instructions = group.map(({ instruction }) => instruction);
     let isRetry = commitUnknown !== undefined;
     for (let attempt = 1; ; attempt++) {
+      // Whose COMMIT may have gone through, that is found out now: such a wallet is waited for in either lane.
+      const passes = lane === 'passing' && !commitUnknown;
       try {
         const outcomes = await inPipelinedTransaction(this.dataSource, (transaction) =>
-          this.postAll(transaction, instructions, isRetry),
+          this.postAll(transaction, instructions, passes, isRetry),
         );
         answer(group, outcomes);
+        const passedOver = group.filter((_, i) => outcomes[i] === undefined);
+        if (passedOver.length > 0) this.queue.putBack(passedOver);
         return;
       } catch (error) {
         isRetry = true;
@@ -129,8 +118,8 @@ export class PostingEngine implements BeforeApplicationShutdown {
           // One posting in here breaks a law or hits a bug of ours. Halving finds it in log2(n) transactions, and
           // its neighbours go through.
           const middle = group.length >> 1;
-          await this.commitGroup(group.slice(0, middle), deadline, commitUnknown ?? false);
-          await this.commitGroup(group.slice(middle), deadline, commitUnknown ?? false);
+          await this.commitGroup(group.slice(0, middle), lane, deadline, commitUnknown ?? false);
+          await this.commitGroup(group.slice(middle), lane, deadline, commitUnknown ?? false);
           return;
         }
         this.logger.error(`a group of ${group.length} failed at attempt ${attempt}: ${describe(error)}`);
@@ -141,29 +130,40 @@ export class PostingEngine implements BeforeApplicationShutdown {
     }
   }
 
-  /** One attempt: read and lock, decide, write and commit. */
+  /**
+   * One attempt: read and lock, decide, write and commit.
+   * @param passes over wallets that others have locked; what names one has no outcome.
+   */
   private async postAll(
     transaction: PipelinedTransaction,
     instructions: Instruction[],
+    passes: boolean,
     isRetry: boolean,
-  ): Promise<InstructionOutcome[]> {
-    const { ledger, found } = await this.read(transaction, instructions, isRetry);
+  ): Promise<Array<InstructionOutcome | undefined>> {
+    const { ledger, found, isWhole } = await this.read(transaction, instructions, passes, isRetry);
     const { now } = ledger;
     const expired = await this.catchUp(transaction.runner, ledger);
-    const fresh = found.size === 0 ? instructions : instructions.filter(({ id }) => !found.has(id));
+    const isReady = ({ id, postings }: Instruction) => !found.has(id) && (isWhole || knowsAll(ledger, postings));
+    const fresh = found.size === 0 && isWhole ? instructions : instructions.filter(isReady);
     const decisions = fresh.map((instruction) => decide(ledger, instruction));
     const writes = this.write(transaction.runner, ledger, fresh, decisions, expired);
     await transaction.commitBehind(writes);
 
-    let next = 0;
-    return instructions.map(({ id }) => {
-      const earlier = found.get(id);
-      return earlier ? { ...earlier, now } : decisions[next++]!;
-    });
+    const outcomes = new Map<string, InstructionOutcome>();
+    fresh.forEach(({ id }, i) => outcomes.set(id, decisions[i]!));
+    for (const [id, earlier] of found) outcomes.set(id, { ...earlier, now });
+    return instructions.map(({ id }) => outcomes.get(id));
   }
 
-  /** Locks the wallets, and reads what else the postings name, in one trip. */
-  private async read({ runner, begun }: PipelinedTransaction, instructions: Instruction[], isRetry: boolean) {
+  /**
+   * Locks the wallets, and reads what else the postings name, in one trip.
+   */
+  private async read(
+    { runner, begun }: PipelinedTransaction,
+    instructions: Instruction[],
+    passes: boolean,
+    isRetry: boolean,
+  ) {
     const walletIds = new Set<string>();
     const holdIds = new Set<string>();
     const originalIds = new Set<string>();
@@ -175,7 +175,7 @@ export class PostingEngine implements BeforeApplicationShutdown {
     }
     const [, wallets, { now: clock, found }, holds, reversed] = await allSettled(
       begun,
-      this.store.readWallets(runner, [...walletIds]),
+      this.store.readWallets(runner, [...walletIds], passes),
       this.store.findOutcomes(runner, instructions, isRetry),
       holdIds.size > 0 ? this.holds.read(runner, [...holdIds]) : Promise.resolve([]),
       originalIds.size > 0 ? this.store.readReversed(runner, [...originalIds]) : Promise.resolve(undefined),
@@ -185,9 +185,9 @@ export class PostingEngine implements BeforeApplicationShutdown {
     for (const { updatedAt } of wallets) if (updatedAt > now) now = updatedAt;
     const ledger = new Ledger(now, dayIn(this.config.limitTimeZone, now));
     for (const { state } of wallets) ledger.wallets.set(state.id, state);
-    for (const hold of holds) ledger.holds.set(hold.id, hold);
+    for (const hold of holds) if (ledger.wallets.has(hold.walletId)) ledger.holds.set(hold.id, hold);
     for (const id of originalIds) ledger.reversed.set(id, reversed?.get(id) ?? new Map<number, bigint>());
-    return { ledger, found };
+    return { ledger, found, isWhole: !passes || wallets.length === walletIds.size };
   }
 
   /**
@@ -261,10 +261,19 @@ export class PostingEngine implements BeforeApplicationShutdown {
  */
 const ANSWERS_A_TURN = 64;
 
-function answer(group: Waiting[], outcomes: InstructionOutcome[], from = 0): void {
+function answer(group: Waiting[], outcomes: Array<InstructionOutcome | undefined>, from = 0): void {
   const end = Math.min(group.length, from + ANSWERS_A_TURN);
-  for (let i = from; i < end; i++) group[i]!.resolve(outcomes[i]!);
+  for (let i = from; i < end; i++) {
+    const outcome = outcomes[i];
+    if (outcome) group[i]!.resolve(outcome);
+  }
   if (end < group.length) setImmediate(answer, group, outcomes, end);
+}
+
+function knowsAll(ledger: Ledger, postings: Instruction['postings']): boolean {
+  return postings.every(
+    (posting) => posting.kind === 'refused' || walletIdsOf(posting).every((id) => ledger.wallets.has(id)),
+  );
 }
 
 function keyRow({ id, scope, key, fingerprint, keep }: Instruction, decision: Decision): KeyRow {

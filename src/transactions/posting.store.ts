@@ -9,6 +9,7 @@ import { arrayOf, hexArrayOf, textArrayOf, timeArrayOf } from '../database/array
 import { runPrepared, type Prepared } from '../database/prepared.js';
 import type { RawRow } from '../database/raw-row.js';
 import { foundOutcome, type FoundOutcome } from '../idempotency/idempotency.store.js';
+import { isExternalWalletId } from '../wallets/external-wallets.js';
 import { Wallet } from '../wallets/wallet.entity.js';
 import { CHAIN_START } from './entry.hash.js';
 import type { PostedTransaction, WalletState } from './ledger.js';
@@ -16,19 +17,30 @@ import type { Instruction } from './posting.engine.js';
 
 @Injectable()
 export class PostingStore {
-  private readonly readWalletsById: Prepared;
+  private readonly readAll: Prepared;
+  private readonly readFree: Prepared;
 
-  constructor(dataSource: DataSource, @Inject(CONFIG) config: Config) {
-    this.readWalletsById = { name: 'read_wallets', text: walletsByIdSql(dataSource, config.locking) };
+  constructor(dataSource: DataSource, @Inject(CONFIG) { locking }: Config) {
+    this.readAll = { name: 'read_wallets', text: readWalletsSql(dataSource, locking) };
+    this.readFree = { name: 'read_free_wallets', text: readWalletsSql(dataSource, locking, 'skip_locked') };
   }
 
   /**
    * Reads the wallets of a group, with `LOCKING=pessimistic` under row locks.
-   * Lock order: every transaction of the service that locks several rows takes wallets first, by id, then keys
-   * in (scope, key) order as they are inserted. One global order, so no two transactions wait in a circle.
+   * Lock order: every transaction of the service that locks several rows takes wallets of customers first, by id, then
+   * external ones, by id, then keys in (scope, key) order as they are inserted. One global order, so no two transactions
+   * wait in a circle; and whoever waits for a customer's wallet does not have the external one that all others need.
+   * @param passes leaves out the customers' wallets that another transaction has locked, instead of waiting for them.
    */
-  async readWallets(runner: QueryRunner, ids: string[]): Promise<Array<{ state: WalletState; updatedAt: Date }>> {
-    const { rows } = await runPrepared(runner, this.readWalletsById, [arrayOf(ids)]);
+  async readWallets(
+    runner: QueryRunner,
+    ids: string[],
+    passes: boolean,
+  ): Promise<Array<{ state: WalletState; updatedAt: Date }>> {
+    const { rows } = await runPrepared(runner, passes ? this.readFree : this.readAll, [
+      arrayOf(ids.filter((id) => !isExternalWalletId(id))),
+      arrayOf(ids.filter(isExternalWalletId)),
+    ]);
     return rows.map((row) => ({ state: walletState(row), updatedAt: row.updated_at }));
   }
 
@@ -156,19 +168,24 @@ const WALLET_COLUMNS = [
  * The locking read as TypeORM writes it, taken once: building it anew costs 0.1 ms a group, and mapping rows to
  * entities more than the query itself.
  */
-function walletsByIdSql(dataSource: DataSource, locking: Config['locking']): string {
-  const query = dataSource
-    .createQueryBuilder()
-    .select([
-      'wallet.id AS id',
-      `encode(wallet.last_hash, 'hex') AS last_hash`,
-      ...WALLET_COLUMNS.map((column) => `wallet.${column} AS ${column}`),
-    ])
-    .from(Wallet, 'wallet')
-    .where('wallet.id = ANY(:ids)', { ids: [] })
-    .orderBy('wallet.id');
-  if (locking === 'pessimistic') query.setLock('pessimistic_write');
-  return query.getQueryAndParameters()[0];
+function readWalletsSql(dataSource: DataSource, locking: Config['locking'], onLocked?: 'skip_locked'): string {
+  const sql = (parameter: string, onLocked?: 'skip_locked') => {
+    const query = dataSource
+      .createQueryBuilder()
+      .select(['wallet.id AS id', `encode(wallet.last_hash, 'hex') AS last_hash`])
+      .addSelect(WALLET_COLUMNS.map((column) => `wallet.${column} AS ${column}`))
+      .from(Wallet, 'wallet')
+      .where(`wallet.id = ANY(${parameter})`)
+      .orderBy('wallet.id');
+    if (locking === 'pessimistic') {
+      query.setLock('pessimistic_write');
+      if (onLocked) query.setOnLocked(onLocked);
+    }
+    return query.getQuery();
+  };
+  return `
+  WITH customers AS (${sql('$1', onLocked)}), external AS (${sql('$2')})
+  SELECT * FROM customers UNION ALL SELECT * FROM external`;
 }
 
 /**

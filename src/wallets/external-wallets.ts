@@ -62,5 +62,12 @@ export class ExternalWallets {
  */
 export function externalWalletId(currency: string, stripe: number): string {
   const hash = createHash('sha256').update(`external ${currency} ${stripe}`).digest('hex');
-  return `00000000-0000-7${hash.slice(0, 3)}-8${hash.slice(3, 6)}-${hash.slice(6, 18)}`;
+  return `${OF_1970}${hash.slice(0, 3)}-8${hash.slice(3, 6)}-${hash.slice(6, 18)}`;
 }
+
+/** Tells external wallets from those of customers, whose ids are of this century. */
+export function isExternalWalletId(id: string): boolean {
+  return id.startsWith(OF_1970);
+}
+
+const OF_1970 = '00000000-0000-7';
