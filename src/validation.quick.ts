@@ -8,6 +8,8 @@
  * Body, path and query of a debit take 1.4 µs instead of 10.7, a batch of 500 debits 0.6 ms instead of 4.6.
  * test/validation.spec.ts holds it against theirs for every class of every route.
  *
+ * It stands for the options of validation.pipe.ts: no groups, no implicit conversion, unknown fields refused.
+ *
  * The rules and transformations of a value that is left to them have run once before: they must have no side effects.
  */
 import { TransformationType } from 'class-transformer';
