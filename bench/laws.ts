@@ -1,4 +1,4 @@
-/** After the speed, the truth: what was measured must have happened, and the books must balance. */
+/** After the speed, the truth: what was measured must have happened, without a deadlock, and the books must balance. */
 import type { Client } from 'pg';
 
 const LAWS: Record<string, string> = {
@@ -13,7 +13,7 @@ const LAWS: Record<string, string> = {
 };
 
 /**
- * @param acknowledged 201s that clients were told; @param unknown requests whose answer was lost.
+ * @param acknowledged transactions that clients were told of; @param unknown those whose answer was lost.
  * @param opened transactions that were there before.
  * @returns what is wrong, one sentence each.
  */
@@ -26,6 +26,10 @@ export async function brokenLaws(
     const { rows } = await client.query<{ number: string }>(`SELECT count(*) AS number FROM (${sql}) broken`);
     if (rows[0]!.number !== '0') broken.push(`${rows[0]!.number} ${what}`);
   }
+  const deadlocks = await client.query<{ number: string }>(
+    'SELECT deadlocks AS number FROM pg_stat_database WHERE datname = current_database()',
+  );
+  if (deadlocks.rows[0]!.number !== '0') broken.push(`${deadlocks.rows[0]!.number} deadlocks`);
   const { rows } = await client.query<{ number: string }>('SELECT count(*) AS number FROM transactions');
   const posted = Number(rows[0]!.number) - opened;
   if (posted < acknowledged || posted > acknowledged + unknown) {

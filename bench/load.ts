@@ -1,197 +1,268 @@
 /**
- * The load generator: N keep-alive sockets, each with one request under way, in a process of its own so that
- * its event loop is not the one that is measured. It speaks just enough HTTP/1.1 for the service: the request is
- * one string, of the answer it reads the status line and Content-Length.
+ * The load generator, in a process of its own so that its event loop is not the one that is measured.
+ *
+ * Closed loop: N connections, each sends its next request when it has the answer to the last; that finds the highest
+ * rate. Open loop: requests arrive at a fixed rate whatever becomes of those before, as customers do, and a latency
+ * counts from the moment the request should have been sent. A closed loop hides queueing, as a slow service slows down
+ * its own load ("coordinated omission").
  *
  * Rejected: autocannon. It takes 43 µs of processor time for a request where this takes 16, and on two cores that
  * comes out of the service's share: 4,290, 4,030, 3,350, 4,490 debits a second against 4,980, 5,400, 3,230, 6,180 in
  * alternation, three of four in favour.
  */
-import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { walletIdOf } from './wallet-ids.js';
+import { Lane } from './lane.js';
+import { latenciesOf, type Latencies } from './latencies.js';
+import { requestsOf, type RequestOptions, type Requests } from './requests.js';
 
-export interface LoadJob {
-  url: string;
-  kind: 'debits' | 'transfers';
+export interface LoadJob extends Omit<RequestOptions, 'host'> {
+  /** Connections are dealt out to these in turn. */
+  urls: string[];
   connections: number;
   seconds: number;
-  /** Wallets 0 to this less one are used. */
-  wallets: number;
-  /** 0 draws wallets uniformly; 1 gives the second-busiest wallet half of the busiest one's traffic, and so on. */
-  zipf: number;
-  /** An access token, where the service asks for one. */
-  token?: string;
+  /** Open loop: arrivals per second, at random (Poisson). Without it, closed loop. */
+  rate?: number;
 }
 
-export interface LoadResult {
+export interface LoadResult extends Latencies {
+  /** Operations done within the measured time: postings or reads. */
   perSecond: number;
-  /** 201s within the measured time, and all of them with the stragglers after it. */
-  counted: number;
+  /** All that were answered as done, with the stragglers after the time. */
   acknowledged: number;
-  /** Answers other than 201 by status, and `lost` for connections that broke: their outcome is unknown. */
+  /** Operations whose answer never came. */
+  unknown: number;
+  /** Everything else by status; `lost` for connections that broke, `refused item` for items of batches. */
   others: Record<string, number>;
-  p50Ms: number;
-  p99Ms: number;
-  maxMs: number;
   /** Processor time of the generator itself. */
   ownCpuUs: number;
 }
 
 const STRAGGLERS_MAX_MS = 15_000;
 const LOST_MAX = 1_000;
-const HEAD_END = Buffer.from('\r\n\r\n');
-const LENGTH_NAME = Buffer.from('\r\ncontent-length: ');
+/** Four of the service's groups. Arrivals past it wait here, and their wait counts. */
+const OPEN_LOOP_CONNECTIONS_MAX = 2_000;
 
-/** One measured run. */
-class Run {
-  private readonly latenciesMs: number[] = [];
-  private readonly others: Record<string, number> = {};
+/** What both loops share: connections, and the account of what was answered. */
+abstract class Run {
+  protected readonly requests: Requests;
+  protected readonly latenciesMs: number[] = [];
+  protected readonly others: Record<string, number> = {};
+  protected readonly lanes = new Set<Lane>();
+  protected endsAt = Infinity;
+  protected underWay = 0;
+  protected lost = 0;
+  protected finish!: () => void;
+  private opened = 0;
+  private done = 0;
   private acknowledged = 0;
-  private lost = 0;
-  private readonly nextRequest: () => string;
-  private endsAt = Infinity;
 
-  constructor(private readonly job: LoadJob) {
-    this.nextRequest = requests(job);
+  constructor(protected readonly job: LoadJob) {
+    this.requests = requestsOf({ ...job, host: new URL(job.urls[0]!).host });
   }
 
   async measure(): Promise<LoadResult> {
     const lanes = await Promise.all(Array.from({ length: this.job.connections }, () => this.open()));
+    const { seconds } = this.job;
     const cpu = process.cpuUsage();
     const begin = performance.now();
-    this.endsAt = begin + this.job.seconds * 1_000;
-    const all = Promise.all(lanes.map((socket) => this.drive(socket)));
-    // Unreferenced: the process must not stay for it once all lanes are done.
-    await Promise.race([all, delay(this.job.seconds * 1_000 + STRAGGLERS_MAX_MS, undefined, { ref: false })]);
+    this.endsAt = begin + seconds * 1_000;
+    const finished = new Promise<void>((resolve) => (this.finish = resolve));
+    this.start(lanes, begin);
+    // Unreferenced: the process must not stay for it once all is answered.
+    await Promise.race([finished, delay(seconds * 1_000 + STRAGGLERS_MAX_MS, undefined, { ref: false })]);
+    this.stop();
     const { user, system } = process.cpuUsage(cpu);
-    const sorted = Float64Array.from(this.latenciesMs).sort();
-    const quantile = (q: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? NaN;
     return {
-      perSecond: sorted.length / this.job.seconds,
-      counted: sorted.length,
+      perSecond: this.done / seconds,
       acknowledged: this.acknowledged,
+      unknown: (this.underWay + this.lost) * this.requests.operations,
       others: this.others,
-      p50Ms: quantile(0.5),
-      p99Ms: quantile(0.99),
-      maxMs: quantile(1),
+      ...latenciesOf(this.latenciesMs),
       ownCpuUs: user + system,
     };
   }
 
-  private async open(): Promise<Socket> {
-    const { hostname, port } = new URL(this.job.url);
-    const socket = connect({ host: hostname, port: Number(port), noDelay: true });
-    await once(socket, 'connect');
-    return socket;
-  }
+  protected abstract start(lanes: Lane[], begin: number): void;
+  /** The lane has its answer and may send again. */
+  protected abstract onFree(lane: Lane, now: number): void;
+  protected abstract onBroken(lane: Lane): void;
+  /** Whether the latency of an answer at that time counts. */
+  protected abstract isMeasured(now: number): boolean;
 
-  /** Sends one request after the other until the time is over; a broken connection is replaced. */
-  private async drive(first: Socket): Promise<void> {
-    for (let socket: Socket | undefined = first; socket;) {
-      const isBroken = await this.driveOne(socket);
-      socket.destroy();
-      if (!isBroken) return;
-      this.count('lost');
-      if (++this.lost >= LOST_MAX) return;
-      socket = performance.now() < this.endsAt ? await this.open().catch(() => undefined) : undefined;
-    }
-  }
-
-  /** @returns whether the connection broke with a request under way. */
-  private driveOne(socket: Socket): Promise<boolean> {
-    return new Promise((resolve) => {
-      let sentAt = 0;
-      let partial: Buffer | undefined;
-      const send = () => {
-        sentAt = performance.now();
-        socket.write(this.nextRequest(), 'latin1');
-      };
-      socket.on('data', (chunk: Buffer) => {
-        const answer = partial ? Buffer.concat([partial, chunk]) : chunk;
-        if (!isWhole(answer)) {
-          partial = answer;
-          return;
-        }
-        partial = undefined;
+  protected async open(): Promise<Lane> {
+    const { urls } = this.job;
+    const lane = await Lane.open(urls[this.opened++ % urls.length]!, {
+      onAnswer: (lane, answer) => {
         const now = performance.now();
-        this.record(answer.toString('latin1', 9, 12), now - sentAt, now);
-        if (now < this.endsAt) send();
-        else resolve(false);
-      });
-      socket.on('error', () => undefined);
-      socket.on('close', () => resolve(true));
-      send();
+        this.underWay--;
+        this.record(answer, now - lane.since, now);
+        this.onFree(lane, now);
+      },
+      onBroken: (lane) => {
+        this.lanes.delete(lane);
+        if (lane.isBusy) {
+          this.underWay--;
+          this.lost++;
+          this.count('lost');
+        }
+        this.onBroken(lane);
+      },
     });
+    this.lanes.add(lane);
+    return lane;
   }
 
-  private record(status: string, latencyMs: number, now: number): void {
-    if (status !== '201') {
+  /** @param since the moment from which the latency counts. */
+  protected send(lane: Lane, since: number): void {
+    this.underWay++;
+    lane.send(this.requests.next(), since);
+  }
+
+  protected stop(): void {
+    for (const lane of this.lanes) lane.close();
+  }
+
+  protected count(what: string, times = 1): void {
+    this.others[what] = (this.others[what] ?? 0) + times;
+  }
+
+  private record(answer: Buffer, latencyMs: number, now: number): void {
+    const status = answer.toString('latin1', 9, 12);
+    const { expected, operations } = this.requests;
+    if (status !== expected) {
       this.count(status);
       return;
     }
-    this.acknowledged++;
-    if (now <= this.endsAt) this.latenciesMs.push(latencyMs);
-  }
-
-  private count(what: string): void {
-    this.others[what] = (this.others[what] ?? 0) + 1;
+    const done = this.requests.doneIn(answer);
+    if (done < operations) this.count('refused item', operations - done);
+    this.acknowledged += done;
+    if (now <= this.endsAt) this.done += done;
+    if (this.isMeasured(now)) this.latenciesMs.push(latencyMs);
   }
 }
 
-function isWhole(answer: Buffer): boolean {
-  const headEnd = answer.indexOf(HEAD_END);
-  if (headEnd < 0) return false;
-  const at = answer.indexOf(LENGTH_NAME) + LENGTH_NAME.length;
-  const length = Number(answer.toString('latin1', at, answer.indexOf('\r', at)));
-  return answer.length >= headEnd + HEAD_END.length + length;
-}
+class ClosedLoop extends Run {
+  private active = 0;
 
-/** Builds requests: everything but wallet and key is made once. Keys are random, as clients make them. */
-function requests({ url, kind, wallets, zipf, token }: LoadJob): () => string {
-  const draw = zipf > 0 ? zipfian(wallets, zipf) : () => Math.floor(Math.random() * wallets);
-  const ids = Array.from({ length: wallets }, (_, i) => walletIdOf(i));
-  const authorization = token ? `Authorization: Bearer ${token}\r\n` : '';
-  const head = ` HTTP/1.1\r\nHost: ${new URL(url).host}\r\n${authorization}Content-Type: application/json\r\n`;
-  const tail = (body: string) => `\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
-  if (kind === 'debits') {
-    const starts = ids.map((id) => `POST /v1/wallets/${id}/debits${head}Idempotency-Key: `);
-    const end = tail('{"amount":"1.00"}');
-    return () => starts[draw()]! + randomUUID() + end;
+  protected start(lanes: Lane[], begin: number): void {
+    this.active = lanes.length;
+    for (const lane of lanes) this.send(lane, begin);
   }
-  const start = `POST /v1/transfers${head}Idempotency-Key: `;
-  return () => {
-    const from = draw();
-    let to = draw();
-    while (to === from) to = draw();
-    return (
-      start + randomUUID() + tail(`{"from_wallet_id":"${ids[from]!}","to_wallet_id":"${ids[to]!}","amount":"1.00"}`)
-    );
-  };
-}
 
-/** Draws 0 … n - 1 where the k-th busiest comes 1/k^s as often as the busiest. */
-function zipfian(n: number, s: number): () => number {
-  const cumulative = new Float64Array(n);
-  let sum = 0;
-  for (let k = 0; k < n; k++) cumulative[k] = sum += 1 / (k + 1) ** s;
-  return () => {
-    const wanted = Math.random() * sum;
-    let low = 0;
-    for (let high = n - 1; low < high;) {
-      const middle = (low + high) >> 1;
-      if (cumulative[middle]! < wanted) low = middle + 1;
-      else high = middle;
+  protected onFree(lane: Lane, now: number): void {
+    if (now < this.endsAt) this.send(lane, now);
+    else this.leave();
+  }
+
+  /** A broken connection is replaced, within reason. */
+  protected onBroken(lane: Lane): void {
+    if (!lane.isBusy) return; // its last answer had come
+    if (this.lost >= LOST_MAX || performance.now() >= this.endsAt) {
+      this.leave();
+      return;
     }
-    // Busy wallets must not be neighbours on one page just because their ranks are: 7919 is prime, so this permutes.
-    return (low * 7_919) % n;
-  };
+    this.open().then(
+      (next) => this.send(next, performance.now()),
+      () => this.leave(),
+    );
+  }
+
+  protected isMeasured(now: number): boolean {
+    return now <= this.endsAt;
+  }
+
+  private leave(): void {
+    if (--this.active === 0) this.finish();
+  }
+}
+
+class OpenLoop extends Run {
+  private readonly idle: Lane[] = [];
+  /** Arrivals that no connection was free for yet, by the moment they should have been sent. */
+  private readonly waiting: number[] = [];
+  private opening = 0;
+  private nextAt = 0;
+  private timer?: NodeJS.Timeout;
+
+  protected start(lanes: Lane[], begin: number): void {
+    this.idle.push(...lanes);
+    this.nextAt = begin + this.gapMs();
+    this.arrive();
+  }
+
+  protected onFree(lane: Lane): void {
+    const since = this.waiting.shift();
+    if (since === undefined) this.idle.push(lane);
+    else this.send(lane, since);
+    this.finishIfDone();
+  }
+
+  protected onBroken(lane: Lane): void {
+    const at = this.idle.indexOf(lane);
+    if (at >= 0) this.idle.splice(at, 1);
+    if (this.waiting.length > 0) this.openOneMore();
+    this.finishIfDone();
+  }
+
+  /** All that arrived, however late their answers: leaving out the slow ones would flatter. */
+  protected isMeasured(): boolean {
+    return true;
+  }
+
+  protected override stop(): void {
+    clearTimeout(this.timer);
+    // What was never answered took at least this long.
+    const now = performance.now();
+    const busy = [...this.lanes].filter(({ isBusy }) => isBusy).map(({ since }) => since);
+    for (const since of [...this.waiting, ...busy]) this.latenciesMs.push(now - since);
+    if (this.waiting.length > 0) this.count('never sent', this.waiting.length);
+    this.waiting.length = 0;
+    super.stop();
+  }
+
+  /** Sends all whose moment has come. Node's timers are up to 1 ms late; that counts against the service. */
+  private arrive(): void {
+    const now = performance.now();
+    for (; this.nextAt <= now && this.nextAt < this.endsAt; this.nextAt += this.gapMs()) {
+      const lane = this.idle.pop();
+      if (lane) this.send(lane, this.nextAt);
+      else {
+        this.waiting.push(this.nextAt);
+        this.openOneMore();
+      }
+    }
+    if (this.nextAt < this.endsAt) this.timer = setTimeout(() => this.arrive(), this.nextAt - now);
+    else this.finishIfDone();
+  }
+
+  private openOneMore(): void {
+    if (this.lanes.size + this.opening >= OPEN_LOOP_CONNECTIONS_MAX) return;
+    this.opening++;
+    this.open().then(
+      (lane) => {
+        this.opening--;
+        this.onFree(lane);
+      },
+      () => {
+        this.opening--;
+        this.count('not connected');
+      },
+    );
+  }
+
+  /** The time between two arrivals of a Poisson process. */
+  private gapMs(): number {
+    return (-Math.log(1 - Math.random()) * 1_000) / this.job.rate!;
+  }
+
+  private finishIfDone(): void {
+    if (this.nextAt >= this.endsAt && this.underWay === 0 && this.waiting.length === 0) this.finish();
+  }
 }
 
 process.on('message', (job: LoadJob) => {
-  new Run(job).measure().then(
+  const run = job.rate === undefined ? new ClosedLoop(job) : new OpenLoop(job);
+  run.measure().then(
     (result) => process.send!({ result }),
     (error: unknown) => process.send!({ error: String(error) }),
   );

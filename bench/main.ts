@@ -1,13 +1,16 @@
 /**
- * How fast is it? Prints one table of ratios, all taken in one run on one machine, then checks the ledger that the
+ * How fast is it? Prints ratios, all taken in one run on one machine, and their goals, then checks the ledger that the
  * run left behind. README.md says what is measured and what is not.
  */
 import { writeFile } from 'node:fs/promises';
+import { Bench } from './bench.js';
 import { CleanUp } from './clean-up.js';
-import { readOptions, ROWS, type Options } from './options.js';
-import { Bench, type Sample } from './phases.js';
-import { about, linesOf, oddAnswers, table, type Samples } from './report.js';
+import { readOptions, type Options } from './options.js';
+import { about, linesOf, type Report, type Samples } from './report.js';
+import type { Row } from './row.js';
+import { rowsOf } from './rows/all.js';
 import { openServer } from './server.js';
+import { goalTable, latencyTable, machineLines, oddAnswers, speedTable } from './tables.js';
 
 const options = readOptions(process.argv.slice(2));
 const cleanUp = new CleanUp();
@@ -31,35 +34,51 @@ try {
 }
 
 /** @returns the exit code: 1 where a law is broken. Missed goals are told, not punished: the machine may be busy. */
-async function run({ rounds, json, profile, rows }: Options): Promise<number> {
+async function run(options: Options): Promise<number> {
+  const { json, profile } = options;
   const server = await openServer(cleanUp, profile !== undefined);
-  const machine = about(server);
-  console.log(machine);
+  const setting = about(server, options);
+  console.log(machineLines(setting));
   const bench = new Bench(server, options, cleanUp);
   say('making wallets');
-  const phases = await bench.prepare();
-  say('warming up');
-  await bench.warmUp(phases);
+  const rows = await bench.prepare(rowsOf(options));
+  const samples = await measure(bench, rows, options);
+  const lines = linesOf(samples);
+  for (const table of [speedTable, latencyTable, goalTable]) console.log(`\n${table(lines)}`);
+  console.log();
+  for (const odd of oddAnswers(lines)) console.log(odd);
+  if (profile !== undefined) for (const row of rows) if (row.isProfiled) console.log(await bench.profile(row));
 
-  const samples: Samples = new Map(phases.map((phase) => [phase, [] as Sample[]]));
+  say('checking the laws');
+  const broken = await bench.brokenLaws();
+  say('');
+  const byName = Object.fromEntries([...samples].map(([{ name }, own]) => [name, own]));
+  const report: Report = { ...setting, lines, samples: byName, brokenLaws: broken };
+  if (json) await writeFile(json, `${JSON.stringify(report, null, 2)}\n`);
+  if (broken.length === 0) {
+    console.log('The laws hold: what was answered as done is in the ledger once, the books balance, no deadlock.');
+  }
+  for (const law of broken) console.error(`A LAW IS BROKEN: ${law}`);
+  return broken.length === 0 ? 0 : 1;
+}
+
+/** Warms everything up, then measures it in rounds, so that all rows share what the machine is going through. */
+async function measure(bench: Bench, rows: Row[], { quick, rounds, seconds }: Options): Promise<Samples> {
+  for (const row of rows) {
+    say(`warming up: ${row.name}`);
+    await row.warmUp?.(bench, Math.min(seconds, quick ? 0.7 : 2));
+  }
+  const samples: Samples = new Map(rows.map((row) => [row, []]));
   for (let round = 1; round <= rounds; round++) {
-    for (const phase of phases) {
-      say(`round ${round} of ${rounds}: ${phase}`);
-      samples.get(phase)!.push(await bench.measure(phase));
+    for (const [row, own] of samples) {
+      say(`round ${round} of ${rounds}: ${row.name}`);
+      const sample = await row.measure(bench, seconds);
+      bench.thisRound.set(row.name, sample);
+      own.push(sample);
     }
   }
   say('');
-  const lines = linesOf(samples, bench.best);
-  console.log(`\n${table(lines)}\n`);
-  for (const odd of oddAnswers(samples)) console.log(odd);
-  if (profile !== undefined) for (const row of ROWS) if (rows.has(row)) console.log(await bench.profile(row));
-
-  const broken = await bench.brokenLaws();
-  if (json)
-    await writeFile(json, JSON.stringify({ machine, lines, samples: Object.fromEntries(samples), broken }, null, 2));
-  if (broken.length === 0) console.log('The laws hold: every 201 is one transaction, and the books balance.');
-  for (const law of broken) console.error(`A LAW IS BROKEN: ${law}`);
-  return broken.length === 0 ? 0 : 1;
+  return samples;
 }
 
 /** Progress in one line, where somebody watches. */

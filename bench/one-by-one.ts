@@ -4,13 +4,12 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from 'pg';
+import { latenciesOf, type Latencies } from './latencies.js';
 import { connectTo } from './server.js';
 import { walletIdOf } from './wallet-ids.js';
 
-export interface OneByOneResult {
+export interface OneByOneResult extends Latencies {
   perSecond: number;
-  p50Ms: number;
-  p99Ms: number;
 }
 
 export async function prepareOneByOne(client: Client, wallets: number): Promise<void> {
@@ -32,20 +31,18 @@ export async function oneByOne(
 ): Promise<OneByOneResult> {
   const clients = await Promise.all(Array.from({ length: connections }, () => connectTo(url)));
   try {
-    const latencies: number[] = [];
+    const latenciesMs: number[] = [];
     const endsAt = performance.now() + seconds * 1_000;
     const work = async (client: Client) => {
       for (let begin = performance.now(); begin < endsAt;) {
         await debit(client, walletIdOf(Math.floor(Math.random() * wallets)));
         const end = performance.now();
-        if (end <= endsAt) latencies.push(end - begin);
+        if (end <= endsAt) latenciesMs.push(end - begin);
         begin = end;
       }
     };
     await Promise.all(clients.map(work));
-    latencies.sort((a, b) => a - b);
-    const quantile = (q: number) => latencies[Math.floor(latencies.length * q)] ?? NaN;
-    return { perSecond: latencies.length / seconds, p50Ms: quantile(0.5), p99Ms: quantile(0.99) };
+    return { perSecond: latenciesMs.length / seconds, ...latenciesOf(latenciesMs) };
   } finally {
     await Promise.all(clients.map((client) => client.end()));
     await delay(50); // the backends go, too

@@ -1,12 +1,12 @@
 /** The command line of the bench. */
 import { parseArgs } from 'node:util';
 
-export const ROWS = ['P1', 'P2', 'P3', 'P5'] as const;
-export type Row = (typeof ROWS)[number];
-const REFERENCES = ['one-by-one', 'pgbench', 'peer'] as const;
+import { ROW_NAMES, type RowName } from './row.js';
+
+const SKIPPABLE = ['one-by-one', 'pgbench', 'peer'] as const;
 
 export interface Options {
-  rows: Set<Row>;
+  rows: Set<RowName>;
   skip: Set<string>;
   rounds: number;
   seconds: number;
@@ -21,12 +21,12 @@ export interface Options {
 
 const HELP = `npm run bench -- [options]
 
-  --quick            one round of short phases, fewer wallets: under a minute
+  --quick            one round of short phases, fewer wallets and entries: about a minute
   --rounds <n>       how often everything is repeated, interleaved (3; quick: 1)
   --seconds <n>      length of a phase (5; quick: 2)
-  --only <rows>      some of ${ROWS.join(',')}
-  --skip <what>      leave out some of pgbench,peer
-  --json <file>      write the figures there as well
+  --only <rows>      some of ${ROW_NAMES.join(',')}
+  --skip <what>      leave out some of ${SKIPPABLE.join(',')}
+  --json <file>      write everything there as well; README.md has the fields
   --profile <folder> write a CPU profile of the service for each row, and print where its time went
   --entry <file>     the built service to measure (dist/src/main.js)
   --token <text>     access token to send
@@ -43,7 +43,7 @@ export function readOptions(args: string[]): Options {
         quick: { type: 'boolean', default: false },
         rounds: { type: 'string' },
         seconds: { type: 'string' },
-        only: { type: 'string', default: ROWS.join(',') },
+        only: { type: 'string', default: ROW_NAMES.join(',') },
         skip: { type: 'string', default: '' },
         json: { type: 'string' },
         profile: { type: 'string' },
@@ -58,8 +58,8 @@ export function readOptions(args: string[]): Options {
     }
     const { quick, json, profile, entry, token } = values;
     return {
-      rows: new Set(named('--only', values.only, ROWS)),
-      skip: new Set(named('--skip', values.skip, REFERENCES.slice(1))),
+      rows: new Set(named('--only', values.only, ROW_NAMES)),
+      skip: new Set(named('--skip', values.skip, SKIPPABLE)),
       rounds: positive('--rounds', values.rounds, quick ? 1 : 3),
       seconds: positive('--seconds', values.seconds, quick ? 2 : 5),
       quick,

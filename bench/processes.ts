@@ -11,6 +11,8 @@ const STOP_MAX_MS = 15_000;
 export interface Served {
   url: string;
   pid: number;
+  /** When it was started, by performance.now(). */
+  spawnedAt: number;
   stop(): Promise<void>;
   /** `start` begins a CPU profile, a file's name ends it into that file. Only with `profiled`. */
   tell(order: { profile: string }): Promise<void>;
@@ -24,6 +26,7 @@ export async function serve(
   profiled = false,
 ): Promise<Served> {
   const preload = profiled ? ['--import', path.join(import.meta.dirname, 'profiler.js')] : [];
+  const spawnedAt = performance.now();
   const child = spawn(process.execPath, ['--enable-source-maps', '--max-semi-space-size=32', ...preload, entry], {
     cwd: packageFile(),
     env: { ...process.env, LOG_LEVEL: 'warn', HOST: '127.0.0.1', ...env, PORT: '0' },
@@ -37,7 +40,7 @@ export async function serve(
     const [answer] = (await once(child, 'message')) as [{ error?: string }];
     if (answer.error) throw new Error(answer.error);
   };
-  return { url, pid: child.pid!, stop, tell };
+  return { url, pid: child.pid!, spawnedAt, stop, tell };
 }
 
 function listening(child: ChildProcess, entry: string): Promise<string> {

@@ -1,173 +1,134 @@
-/** Prints what was measured: one table, every figure with its ratios within the same run. */
+/** What was measured, as data: a line for each row, for the tables, for `--json` and for the chart. */
 import { readFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { cpus, totalmem } from 'node:os';
 import { packageFile } from '../src/package-root.js';
-import type { Phase, Sample } from './phases.js';
+import type { Options } from './options.js';
+import { FIGURES, isMet, textOf, type Figure, type Goal, type Row, type Sample } from './row.js';
+import { spreadOf, type Spread } from './statistics.js';
 
-export type Samples = Map<Phase, Sample[]>;
+/** One sample a round. */
+export type Samples = Map<Row, Sample[]>;
 
-interface Line {
+export interface Line {
   row: string;
+  /** The row of the criteria; references have none. */
+  partOf?: string;
   what: string;
-  perSecond: number;
-  least: number;
-  most: number;
-  ofOneByOne?: number;
-  ofPgbench?: number;
-  ofPeer?: number;
-  p50Ms?: number;
-  p99Ms?: number;
-  cpuUs?: number[];
-  goals: Goal[];
+  figures: Partial<Record<Figure, Spread>>;
+  /** Its speed divided by that of other rows. */
+  ratios: Record<string, Spread>;
+  cpuUs?: { service: number; postgres: number; generator: number };
+  goals: Judged[];
+  others: Record<string, number>;
 }
 
-interface Goal {
+/** A goal, and what came of it. Without `measured` it could not be judged: its reference was left out. */
+export interface Judged {
   text: string;
-  value: number;
-  isMet: boolean;
+  figure: Figure;
+  of?: string;
+  least?: number;
+  most?: number;
+  measured?: Spread;
+  isMet?: boolean;
 }
 
-const WHAT: Record<Phase, string> = {
-  'one-by-one': 'one transaction at a time through pg',
-  'lonely one-by-one': 'the same, 1 connection',
-  pgbench: 'default script, scale 10',
-  peer: 'the debit route, one transaction per request',
-  P1: 'debits, 1,000 wallets, 256 connections',
-  P2: 'debits, one hot wallet, 256 connections',
-  P3: 'transfers, Zipf 1.0, 256 connections',
-  P5: 'debits, one lonely client',
-};
+export interface Report {
+  format: 1;
+  date: string;
+  machine: { cores: number; cpu: string; memoryMB: number; platform: string };
+  versions: { node: string; postgres: string; pg: string; typeorm: string; nest: string; asper: string };
+  /** `embedded` or `given`. */
+  database: string;
+  options: { rows: string[]; skip: string[]; rounds: number; seconds: number; quick: boolean };
+  lines: Line[];
+  samples: Record<string, Sample[]>;
+  brokenLaws: string[];
+}
 
-/** The machine and the versions, in two lines. */
-export function about(database: { origin: string; version: string }): string {
-  const version = (name: string) =>
-    (JSON.parse(readFileSync(packageFile('node_modules', name, 'package.json'), 'utf8')) as { version: string })
-      .version;
+/** Everything but what was measured. */
+export function about(database: { origin: string; version: string }, options: Options) {
+  const version = (...place: string[]) =>
+    (JSON.parse(readFileSync(packageFile(...place, 'package.json'), 'utf8')) as { version: string }).version;
+  const of = (name: string) => version('node_modules', name);
   const cores = cpus();
-  return (
-    `${cores.length} cores, ${cores[0]?.model.trim() ?? 'unknown CPU'}, ${process.platform} ${process.arch}\n` +
-    `node ${process.versions.node}, PostgreSQL ${database.version} (${database.origin}), pg ${version('pg')}, ` +
-    `typeorm ${version('typeorm')}, nest ${version('@nestjs/core')}`
-  );
+  const { rows, skip, rounds, seconds, quick } = options;
+  return {
+    format: 1,
+    date: new Date().toISOString(),
+    machine: {
+      cores: cores.length,
+      cpu: cores[0]?.model.trim() ?? 'unknown CPU',
+      memoryMB: Math.round(totalmem() / 1e6),
+      platform: `${process.platform} ${process.arch}`,
+    },
+    versions: {
+      node: process.versions.node,
+      postgres: database.version,
+      pg: of('pg'),
+      typeorm: of('typeorm'),
+      nest: of('@nestjs/core'),
+      asper: version(),
+    },
+    database: database.origin,
+    options: { rows: [...rows], skip: [...skip], rounds, seconds, quick },
+  } satisfies Partial<Report>;
 }
 
-/** Medians over the rounds; ratios are taken within each round first, as its neighbours share its luck. */
-export function linesOf(samples: Samples, best: Record<string, number>): Line[] {
-  const ratio = (phase: Phase, to: Phase, figure: keyof Sample = 'perSecond') => {
-    const others = samples.get(to);
-    if (!others || phase === to) return undefined;
-    return median(samples.get(phase)!.map((sample, i) => (sample[figure] as number) / (others[i]![figure] as number)));
-  };
-  return [...samples.keys()].map((phase) => {
-    const own = samples.get(phase)!;
-    const speeds = own.map(({ perSecond }) => perSecond);
-    const isLonely = phase === 'P5' || phase === 'lonely one-by-one';
-    const line: Line = {
-      row: phase,
-      what: WHAT[phase] + (best[phase] ? `, ${best[phase]} ${phase === 'peer' ? 'in the pool' : 'connections'}` : ''),
-      perSecond: median(speeds),
-      least: Math.min(...speeds),
-      most: Math.max(...speeds),
-      ofOneByOne: isLonely ? undefined : ratio(phase, 'one-by-one'),
-      ofPgbench: isLonely ? undefined : ratio(phase, 'pgbench'),
-      ofPeer: isLonely ? undefined : ratio(phase, 'peer'),
-      p50Ms: own[0]!.p50Ms === undefined ? undefined : median(own.map((s) => s.p50Ms!)),
-      p99Ms: own[0]!.p99Ms === undefined ? undefined : median(own.map((s) => s.p99Ms!)),
-      cpuUs: own[0]!.cpuUs?.map((_, i) => median(own.map((s) => s.cpuUs![i]!))),
-      goals: [],
+/** Medians over the rounds; ratios are taken within each round first, as neighbours share the machine's luck. */
+export function linesOf(samples: Samples): Line[] {
+  const byName = new Map([...samples].map(([{ name }, own]) => [name, own]));
+  const lines = [...samples].map(([row, own]) => {
+    const ratio = (figure: Figure, of: string) =>
+      spreadOf(own.map((sample, round) => quotient(sample[figure], byName.get(of)?.[round]?.[figure])));
+    const ratios = (row.comparedWith ?? []).flatMap((of) => {
+      const spread = ratio('perSecond', of);
+      return spread ? [[of, spread] as const] : [];
+    });
+    return {
+      row: row.name,
+      partOf: row.partOf,
+      what: row.what,
+      figures: figuresOf(own),
+      ratios: Object.fromEntries(ratios),
+      cpuUs: cpuOf(own),
+      goals: (row.goals ?? []).map((goal) =>
+        judged(goal, goal.of ? ratio(goal.figure, goal.of) : spreadOf(own.map((sample) => sample[goal.figure]))),
+      ),
+      others: othersOf(own),
     };
-    line.goals = goalsOf(phase, line, ratio);
-    return line;
   });
+  // References first, as they were measured; then the criteria's rows in their order.
+  const rank = ({ partOf }: Line) => Number(partOf?.slice(1) ?? 0);
+  return lines.sort((a, b) => rank(a) - rank(b));
 }
 
-function goalsOf(
-  phase: Phase,
-  line: Line,
-  ratio: (phase: Phase, to: Phase, figure?: keyof Sample) => number | undefined,
-): Goal[] {
-  const least = (text: string, goal: number, value?: number) =>
-    value === undefined ? [] : [{ text: `≥ ${goal} × ${text}`, value, isMet: value >= goal }];
-  switch (phase) {
-    case 'P1':
-      return [
-        ...least('pgbench', 3, line.ofPgbench),
-        ...least('peer', 10, line.ofPeer),
-        { text: 'p99 ≤ 60 ms', value: line.p99Ms!, isMet: line.p99Ms! <= 60 },
-      ];
-    case 'P2':
-      return least('P1', 0.9, ratio('P2', 'P1'));
-    case 'P3':
-      return least('P1', 0.8, ratio('P3', 'P1'));
-    case 'P5': {
-      const value = ratio('P5', 'lonely one-by-one', 'p50Ms')!;
-      return [{ text: '≤ 1.5 × p50 of one-by-one', value, isMet: value <= 1.5 }];
-    }
-    default:
-      return [];
+function quotient(a?: number, b?: number): number | undefined {
+  return a === undefined || b === undefined || b === 0 ? undefined : a / b;
+}
+
+function figuresOf(samples: Sample[]): Line['figures'] {
+  const figures: Line['figures'] = {};
+  for (const figure of Object.keys(FIGURES) as Figure[]) {
+    const spread = spreadOf(samples.map((sample) => sample[figure]));
+    if (spread) figures[figure] = spread;
   }
+  return figures;
 }
 
-/** `cpu µs`: processor time for one 201 in service + PostgreSQL + load generator. */
-export function table(lines: Line[]): string {
-  const head = [
-    '',
-    'what',
-    'per second',
-    'least-most',
-    '×one-by-one',
-    '×pgbench',
-    '×peer',
-    'p50 ms',
-    'p99 ms',
-    'cpu µs',
-    'goal',
-  ];
-  const times = (n?: number) => (n === undefined ? '' : n.toFixed(2));
-  const ms = (n?: number) => (n === undefined ? '' : n.toFixed(n < 10 ? 2 : 1));
-  const rows = lines.map((l) => [
-    l.row,
-    l.what,
-    whole(l.perSecond),
-    `${whole(l.least)}-${whole(l.most)}`,
-    times(l.ofOneByOne),
-    times(l.ofPgbench),
-    times(l.ofPeer),
-    ms(l.p50Ms),
-    ms(l.p99Ms),
-    l.cpuUs?.map((us) => us.toFixed(0)).join('+') ?? '',
-    l.goals.map((goal) => `${goal.text}: ${goal.value.toFixed(2)} ${goal.isMet ? '✓' : '✗'}`).join('; '),
-  ]);
-  const widths = head.map((_, i) => Math.max(...[head, ...rows].map((row) => row[i]!.length)));
-  const isText = (i: number) => i < 2 || i === head.length - 1;
-  return [head, ...rows]
-    .map((row) =>
-      row
-        .map((cell, i) => (isText(i) ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
+function cpuOf(samples: Sample[]): Line['cpuUs'] {
+  const [service, postgres, generator] = [0, 1, 2].map((i) => spreadOf(samples.map(({ cpuUs }) => cpuUs?.[i]))?.median);
+  if (service === undefined || postgres === undefined || generator === undefined) return undefined;
+  return { service, postgres, generator };
 }
 
-/** Everything that was not a 201, as it must not drown in an average. */
-export function oddAnswers(samples: Samples): string[] {
-  return [...samples].flatMap(([phase, own]) => {
-    const all: Record<string, number> = {};
-    for (const { others } of own)
-      for (const [what, n] of Object.entries(others ?? {})) all[what] = (all[what] ?? 0) + n;
-    return Object.entries(all).map(
-      ([what, n]) => `${phase}: ${n} answers were ${what}, not 201; they are not counted above`,
-    );
-  });
+function judged(goal: Goal, measured?: Spread): Judged {
+  return { text: textOf(goal), ...goal, measured, isMet: measured && isMet(goal, measured.median) };
 }
 
-function whole(n: number): string {
-  return Math.round(n).toLocaleString('en-US');
-}
-
-export function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+function othersOf(samples: Sample[]): Record<string, number> {
+  const all: Record<string, number> = {};
+  for (const { others } of samples)
+    for (const [what, n] of Object.entries(others ?? {})) all[what] = (all[what] ?? 0) + n;
+  return all;
 }

@@ -1,5 +1,5 @@
 /** What `main.ts`, the CLI and the tests share: the Nest application as it runs, short of listening. */
-import { ConsoleLogger, type INestApplication, type LogLevel } from '@nestjs/common';
+import { ConsoleLogger, type DynamicModule, type INestApplication, type LogLevel, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
@@ -12,8 +12,14 @@ import { sendProblem } from './error.filter.js';
 
 const LOG_LEVELS: LogLevel[] = ['fatal', 'error', 'warn', 'log', 'debug'];
 
-/** Builds the application: routes, validation, error bodies, request ids, Swagger UI at /docs. */
-export async function createApp(config: Config): Promise<NestFastifyApplication> {
+/**
+ * Builds the application: routes, validation, error bodies, request ids, Swagger UI at /docs.
+ * @param module other routes on the same set-up: the bench's empty one.
+ */
+export async function createApp(
+  config: Config,
+  module: Type | DynamicModule = AppModule.with(config),
+): Promise<NestFastifyApplication> {
   const adapter = new FastifyAdapter({
     bodyLimit: config.bodyBytesMax,
     genReqId: requestId,
@@ -24,7 +30,7 @@ export async function createApp(config: Config): Promise<NestFastifyApplication>
     // No Nest middleware is used; without its plugin a request passes one hook less.
     skipMiddie: true,
   });
-  const app = await NestFactory.create<NestFastifyApplication>(AppModule.with(config), adapter, {
+  const app = await NestFactory.create<NestFastifyApplication>(module, adapter, {
     logger: logger(config),
     abortOnError: false,
     // Fastify's own JSON parser stays; Nest would add one for forms, which other sites' pages can send unasked.

@@ -10,7 +10,7 @@ import type { StatementBody } from '../src/statements/statement.dto.js';
 import type { EntryBody } from '../src/statements/statements.dto.js';
 import type { SummaryBody, TotalsBody } from '../src/statements/summary.dto.js';
 import { expectStatus, type Problem } from './support/client.js';
-import { fillWallet } from './support/many-entries.js';
+import { fillWallet } from '../bench/many-entries.js';
 import { startService, type Service } from './support/service.js';
 
 const minor = (amount: string) => BigInt(amount.replace('.', ''));

@@ -1,11 +1,15 @@
 /** A wallet with a long history, written by SQL with the database's laws out of force: for what speed and memory do. */
-import type { TestDatabase } from './service.js';
+
+/** One connection: the history is gathered in a temporary table. */
+interface Database {
+  query(sql: string, parameters?: unknown[]): Promise<unknown>;
+}
 
 /**
  * Fills an empty wallet with `count` entries of 1.00 to 9.00, two credits before each debit, one a minute up to now. One
  * in a hundred counts 40 days before it was posted.
  */
-export async function fillWallet(database: Pick<TestDatabase, 'query'>, walletId: string, count: number) {
+export async function fillWallet(database: Database, walletId: string, count: number) {
   for (const table of ['transactions', 'entries', 'wallets']) {
     await database.query(`ALTER TABLE ${table} DISABLE TRIGGER USER`);
   }
