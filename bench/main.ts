@@ -10,7 +10,7 @@ import { about, linesOf, type Report, type Samples } from './report.js';
 import type { Row } from './row.js';
 import { rowsOf } from './rows/all.js';
 import { openServer } from './server.js';
-import { goalTable, latencyTable, machineLines, oddAnswers, speedTable } from './tables.js';
+import { machineLines, oddAnswers, tables } from './tables.js';
 
 const options = readOptions(process.argv.slice(2));
 const cleanUp = new CleanUp();
@@ -44,8 +44,7 @@ async function run(options: Options): Promise<number> {
   const rows = await bench.prepare(rowsOf(options));
   const samples = await measure(bench, rows, options);
   const lines = linesOf(samples);
-  for (const table of [speedTable, latencyTable, goalTable]) console.log(`\n${table(lines)}`);
-  console.log();
+  console.log(tables(lines));
   for (const odd of oddAnswers(lines)) console.log(odd);
   if (profile !== undefined) for (const row of rows) if (row.isProfiled) console.log(await bench.profile(row));
 
@@ -66,11 +65,12 @@ async function run(options: Options): Promise<number> {
 async function measure(bench: Bench, rows: Row[], { quick, rounds, seconds }: Options): Promise<Samples> {
   for (const row of rows) {
     say(`warming up: ${row.name}`);
-    await row.warmUp?.(bench, Math.min(seconds, quick ? 0.7 : 2));
+    await row.warmUp?.(bench, Math.min(seconds, quick ? 0.7 : 1.5));
   }
   const samples: Samples = new Map(rows.map((row) => [row, []]));
   for (let round = 1; round <= rounds; round++) {
     for (const [row, own] of samples) {
+      if (round > (row.roundsMax ?? rounds)) continue;
       say(`round ${round} of ${rounds}: ${row.name}`);
       const sample = await row.measure(bench, seconds);
       bench.thisRound.set(row.name, sample);

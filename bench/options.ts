@@ -23,7 +23,7 @@ const HELP = `npm run bench -- [options]
 
   --quick            one round of short phases, fewer wallets and entries: about a minute
   --rounds <n>       how often everything is repeated, interleaved (3; quick: 1)
-  --seconds <n>      length of a phase (5; quick: 2)
+  --seconds <n>      length of a phase (5; quick: 1.5)
   --only <rows>      some of ${ROW_NAMES.join(',')}
   --skip <what>      leave out some of ${SKIPPABLE.join(',')}
   --json <file>      write everything there as well; README.md has the fields
@@ -61,7 +61,7 @@ export function readOptions(args: string[]): Options {
       rows: new Set(named('--only', values.only, ROW_NAMES)),
       skip: new Set(named('--skip', values.skip, SKIPPABLE)),
       rounds: positive('--rounds', values.rounds, quick ? 1 : 3),
-      seconds: positive('--seconds', values.seconds, quick ? 2 : 5),
+      seconds: positive('--seconds', values.seconds, quick ? 1.5 : 5),
       quick,
       json,
       profile,

@@ -58,6 +58,8 @@ export interface Row {
   /** Rows whose speed its own is divided by. They and those of its goals are measured along with it. */
   comparedWith?: string[];
   goals?: Goal[];
+  /** Rounds in which it is measured; by default all. */
+  roundsMax?: number;
   /** Whether `--profile` runs it once more under the profiler. */
   isProfiled?: boolean;
   /** Makes what it needs, once. @returns false where it cannot be measured here. */

@@ -16,8 +16,13 @@ export function machineLines({
   );
 }
 
+/** Speed, latency, goals; what has no rows is left out. */
+export function tables(lines: Line[]): string {
+  return [speedTable, latencyTable, goalTable].map((table) => table(lines)).join('');
+}
+
 /** `cpu µs`: processor time for one operation in service + PostgreSQL + load generator. */
-export function speedTable(lines: Line[]): string {
+function speedTable(lines: Line[]): string {
   const head = ['SPEED', 'what', 'per second', 'least-most', '×one-by-one', '×pgbench', '×peer', 'cpu µs', 'MB'];
   const rows = lines
     .filter(({ figures }) => figures.perSecond)
@@ -33,7 +38,7 @@ export function speedTable(lines: Line[]): string {
   return aligned(head, rows, 2);
 }
 
-export function latencyTable(lines: Line[]): string {
+function latencyTable(lines: Line[]): string {
   const shown: Figure[] = ['p50Ms', 'p95Ms', 'p99Ms', 'p999Ms'];
   const head = ['LATENCY', 'what', 'p50 ms', 'p95 ms', 'p99 ms', 'p99.9 ms', 'p99 least-most'];
   const rows = lines
@@ -47,7 +52,7 @@ export function latencyTable(lines: Line[]): string {
   return aligned(head, rows, 2);
 }
 
-export function goalTable(lines: Line[]): string {
+function goalTable(lines: Line[]): string {
   const head = ['GOALS', '', 'measured', 'least-most', ''];
   const rows = lines.flatMap(({ row, goals }) =>
     goals.map(({ text, measured, isMet }) => [
@@ -68,10 +73,11 @@ export function oddAnswers(lines: Line[]): string[] {
 
 /** @param texts the first so many columns are text. */
 function aligned(head: string[], rows: string[][], texts: number): string {
+  if (rows.length === 0) return '';
   const widths = head.map((_, i) => Math.max(...[head, ...rows].map((row) => row[i]!.length)));
   const line = (row: string[]) =>
     row.map((cell, i) => (i < texts ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ');
-  return [head, ...rows].map((row) => line(row).trimEnd()).join('\n');
+  return `\n${[head, ...rows].map((row) => line(row).trimEnd()).join('\n')}\n`;
 }
 
 function range({ least, most }: Spread, text: (n: number) => string): string {

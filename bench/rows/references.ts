@@ -72,7 +72,7 @@ class Peer implements Row {
   async prepare(bench: Bench): Promise<void> {
     const url = await bench.ledgerWith('peer', WALLETS, PEER_STRIPES);
     const entry = path.join(import.meta.dirname, '..', 'peer.js');
-    for (const pool of [10, 32]) {
+    for (const pool of bench.options.quick ? [10] : [10, 32]) {
       const env = { DATABASE_URL: url, DATABASE_POOL_SIZE_MAX: String(pool) };
       this.peers.set(pool, await serve(entry, env, bench.cleanUp));
     }
