@@ -3,15 +3,16 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { Problem } from '../errors.js';
 import { formatAmount } from '../money.js';
-import { Wallet } from '../wallets/wallet.entity.js';
 import { WalletsService } from '../wallets/wallets.service.js';
 import type { BalanceBody, BalanceQuery } from './balance.dto.js';
+import { CurrentBalances } from './current-balances.js';
 
 @Injectable()
 export class BalanceService {
   constructor(
     private readonly dataSource: DataSource,
     private readonly wallets: WalletsService,
+    private readonly current: CurrentBalances,
   ) {}
 
   /** @throws {Problem} `wallet_not_found` */
@@ -27,27 +28,20 @@ export class BalanceService {
 
   /** Now is the database's: the clock that dates entries. What is held, and so what is available, has no history. */
   private async now(walletId: string, basis: BalanceQuery['basis']): Promise<BalanceBody> {
-    const { raw, entities } = await this.dataSource.manager
-      .createQueryBuilder(Wallet, 'wallet')
-      .addSelect('now()', 'at')
-      .where('wallet.id = :walletId', { walletId })
-      .getRawAndEntities<{ at: Date }>();
-    const [wallet] = entities;
-    if (!wallet) throw new Problem('wallet_not_found', `There is no wallet ${walletId}.`);
-    const { at } = raw[0]!;
-    const money = (minor: bigint) => formatAmount(minor, wallet.currency);
-    const posted = { seq: wallet.entryCount, balanceMinor: wallet.balance };
-    const { seq, balanceMinor } = basis === 'posted' ? posted : await this.effective(walletId, at);
-    const heldMinor = wallet.held - wallet.expired;
+    const current = await this.current.of(walletId);
+    if (!current) throw new Problem('wallet_not_found', `There is no wallet ${walletId}.`);
+    const { at, currency, heldMinor } = current;
+    const money = (minor: bigint) => formatAmount(minor, currency);
+    const { seq, balanceMinor } = basis === 'posted' ? current : await this.effective(walletId, at);
     return {
       wallet_id: walletId,
-      currency: wallet.currency,
+      currency,
       at: at.toISOString(),
       basis,
       balance: money(balanceMinor),
       seq,
       held: money(heldMinor),
-      available: money(wallet.balance - heldMinor),
+      available: money(current.balanceMinor - heldMinor),
     };
   }
 
