@@ -4,7 +4,6 @@
  * Armenian, Georgian and every currency sign; what it lacks shows as a box, and is whole in JSON and CSV.
  */
 import { setImmediate } from 'node:timers/promises';
-import PDFDocument from 'pdfkit';
 import { formatAmount } from '../money.js';
 import { minuteIn } from '../time-zone.js';
 import type { HistoryRow } from './history.js';
@@ -15,6 +14,8 @@ import type { Statement } from './statement.service.js';
 export async function* pdfOf(statement: Statement): AsyncGenerator<Buffer> {
   const { wallet, totals, pages } = statement;
   const money = (minor: bigint) => formatAmount(minor, wallet.currency);
+  // Loaded with the first statement: for most processes there is none.
+  const { default: PDFDocument } = await import('pdfkit');
   const document = new PDFDocument({
     // pdfkit's cache keeps every word it has seen: 150 MB at 20,000 lines, against 12 MB without.
     fontLayoutCache: false,
