@@ -3,11 +3,13 @@
  * Entities and migrations stand here by name; there are no globs to miss a file.
  */
 import 'reflect-metadata';
+import type { Client } from 'pg';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import { CreateLedger1763800000000 } from './migrations/1763800000000-create-ledger.js';
 import { LifeOfMoney1763900000000 } from './migrations/1763900000000-life-of-money.js';
 import { CommitBehind1763950000000 } from './migrations/1763950000000-commit-behind.js';
 import { commandConfig, type Config } from './src/config.js';
+import { sendTogether } from './src/database/send-together.js';
 import { IdempotencyKey } from './src/idempotency/idempotency-key.entity.js';
 import { Hold, HoldChange } from './src/transactions/hold.entity.js';
 import { Entry, Transaction } from './src/transactions/transaction.entity.js';
@@ -48,7 +50,10 @@ export function databaseOptions(config: Config): DataSourceOptions {
       keepAlive: true,
       // Statements that do not wait for one another's results travel together.
       pipeline: true,
-      onConnect: (client: { query(sql: string): Promise<unknown> }) => client.query(SESSION),
+      onConnect: (client: Client) => {
+        sendTogether(client);
+        return client.query(SESSION);
+      },
     },
   };
 }
