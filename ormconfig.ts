@@ -8,6 +8,7 @@ import { DataSource, type DataSourceOptions } from 'typeorm';
 import { CreateLedger1763800000000 } from './migrations/1763800000000-create-ledger.js';
 import { LifeOfMoney1763900000000 } from './migrations/1763900000000-life-of-money.js';
 import { CommitBehind1763950000000 } from './migrations/1763950000000-commit-behind.js';
+import { Growth1764000000000 } from './migrations/1764000000000-growth.js';
 import { commandConfig, type Config } from './src/config.js';
 import { sendTogether } from './src/database/send-together.js';
 import { IdempotencyKey } from './src/idempotency/idempotency-key.entity.js';
@@ -33,7 +34,10 @@ export function databaseOptions(config: Config): DataSourceOptions {
       ...[User, Wallet, WalletName, WalletLimits, WalletStatusChange],
       ...[Transaction, Entry, Hold, HoldChange, IdempotencyKey],
     ],
-    migrations: [CreateLedger1763800000000, LifeOfMoney1763900000000, CommitBehind1763950000000],
+    migrations: [
+      ...[CreateLedger1763800000000, LifeOfMoney1763900000000, CommitBehind1763950000000],
+      ...[Growth1764000000000],
+    ],
     migrationsTableName: 'migrations',
     synchronize: false,
     // One migration at a time, so that a lock-heavy one never holds up the locks of another.

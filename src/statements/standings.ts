@@ -82,24 +82,25 @@ const DAYS = `
 
 const POSTED = `
   SELECT n, instant, seq AS count, coalesce(e.balance_after, 0) AS balance, coalesce(e.credited_after, 0) AS credited
-    FROM (SELECT n, instant, entries_before($1, instant, false) AS seq FROM bound OFFSET 0) b
+    FROM bound JOIN unnest(entries_before_each($1, (SELECT array_agg(instant ORDER BY n) FROM bound)))
+                      WITH ORDINALITY AS b (seq, n) USING (n)
     LEFT JOIN LATERAL (SELECT balance_after, credited_after FROM entries
                         WHERE wallet_id = $1 AND seq = b.seq OFFSET 0) e ON true`;
 
 /**
- * `width_bucket` says how many bounds lie at or before a time, so an entry counts before bound n where it is less than
- * n. One pass over the entries dated apart, however many bounds there are.
+ * `width_bucket` says how many bounds lie at or before a time, so an entry counts before each bound past that many. One
+ * pass over the entries dated apart takes them away at their posting time and adds them at their effective time;
+ * running sums over the bounds do the rest.
  */
 const EFFECTIVE = `,
-  moved AS MATERIALIZED (
-    SELECT width_bucket(e.effective_at, b.instants) AS effective, width_bucket(e.created_at, b.instants) AS posted,
-           count(*) AS count, sum(e.amount) AS amount, sum(greatest(e.amount, 0)) AS credit
+  moved AS (
+    SELECT sign, width_bucket(time, b.instants) + 1 AS n, sign * amount AS amount, sign * greatest(amount, 0) AS credit
       FROM (SELECT array_agg(instant ORDER BY n) AS instants FROM posted) b, entries e
-     WHERE e.wallet_id = $1 AND e.effective_at IS NOT NULL GROUP BY 1, 2)
-  SELECT p.n, p.instant, p.count + m.count AS count, p.balance + m.amount AS balance, p.credited + m.credit AS credited
-    FROM posted p CROSS JOIN LATERAL (
-      SELECT coalesce(sum(sign * count), 0) AS count, coalesce(sum(sign * amount), 0) AS amount,
-             coalesce(sum(sign * credit), 0) AS credit
-        FROM (SELECT *, CASE WHEN effective < p.n THEN 1 ELSE -1 END AS sign FROM moved
-               WHERE (effective < p.n) <> (posted < p.n)) m) m
-   ORDER BY p.n`;
+     CROSS JOIN LATERAL (VALUES (1, effective_at), (-1, created_at)) AS side (sign, time)
+     WHERE e.wallet_id = $1 AND e.effective_at IS NOT NULL),
+  correction AS (
+    SELECT n, sum(sign) AS count, sum(amount) AS amount, sum(credit) AS credit FROM moved GROUP BY n)
+  SELECT n, instant, p.count + coalesce(sum(c.count) OVER upto, 0) AS count,
+         balance + coalesce(sum(c.amount) OVER upto, 0) AS balance,
+         credited + coalesce(sum(c.credit) OVER upto, 0) AS credited
+    FROM posted p LEFT JOIN correction c USING (n) WINDOW upto AS (ORDER BY n) ORDER BY n`;
