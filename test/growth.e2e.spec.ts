@@ -67,9 +67,9 @@ describe('a large ledger', () => {
         found.push(...page.data);
         cursor = page.next_cursor;
       }
-      expect(found.map(({ id, created_at }) => `${created_at} ${id}`)).toEqual(
-        found.map(({ id, created_at }) => `${created_at} ${id}`).sort().reverse(), // prettier-ignore
-      );
+      const time = query.includes('effective') ? 'effective_at' : 'created_at';
+      const places = found.map((transaction) => `${transaction[time]} ${transaction.id}`);
+      expect(places).toEqual(places.toSorted().reverse());
       return found.map(({ amount }) => Number(amount)).sort((a, b) => a - b);
     };
     for (const limit of [1, 3, 100]) {

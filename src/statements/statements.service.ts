@@ -4,7 +4,7 @@ import { DataSource } from 'typeorm';
 import type { RawRow } from '../database/raw-row.js';
 import { Problem } from '../errors.js';
 import { CURSOR_SEQ, pageOf, readCursor, type Page } from '../paging.js';
-import { checkTimes, entriesOfWallet } from '../transactions/entry.filters.js';
+import { checkTimes, entriesOfWallet, firstOf } from '../transactions/entry.filters.js';
 import { filterConditions } from '../transactions/transactions.queries.js';
 import type { Wallet } from '../wallets/wallet.entity.js';
 import { WalletsService } from '../wallets/wallets.service.js';
@@ -28,16 +28,14 @@ export class StatementsService {
     checkTimes(query);
     const parameters: unknown[] = [walletId, query.limit + 1];
     const bind = (value: unknown) => `$${parameters.push(value)}`;
-    const entries = entriesOfWallet('$1::uuid', query, bind);
-    const where = ['true', ...filterConditions({ ...query, currency }, bind, 'abs(e.amount)')];
+    const parts = entriesOfWallet('$1::uuid', query, bind);
+    const where = filterConditions({ ...query, currency }, bind, 'abs(e.amount)');
     if (query.direction !== undefined) where.push(query.direction === 'credit' ? 'e.amount > 0' : 'e.amount < 0');
     const after = readCursor(query.cursor, CURSOR_SEQ);
     if (after !== undefined) where.push(`e.seq < ${bind(after)}`);
-    const rows = await this.dataSource.query(
-      `SELECT ${HISTORY_COLUMNS} FROM ${entries} e JOIN transactions t ON t.id = e.transaction_id
-        WHERE ${where.join(' AND ')} ORDER BY e.seq DESC LIMIT $2`,
-      parameters,
-    );
+    const from = 'FROM entries e JOIN transactions t ON t.id = e.transaction_id';
+    const lists = parts.map((own) => `SELECT ${HISTORY_COLUMNS} ${from} WHERE ${[...own, ...where].join(' AND ')}`);
+    const rows = await this.dataSource.query(firstOf(lists, 'seq DESC', '$2'), parameters);
     return pageOf(
       (rows as RawRow[]).map(toHistoryRow),
       query.limit,

@@ -1,6 +1,8 @@
 /**
- * Which entries of a wallet a list reads. Both filters by time are ranges of an index, so that a page costs the same
- * wherever it lies: on a wallet of a million entries 3 ms by posting time and 5 ms by effective time.
+ * Which rows a list by time reads. By either time it is a range of an index that is in order, so that a page costs the
+ * same wherever it lies. By effective time it comes from two places: what is dated apart from its posting, by an index
+ * over just that, and all else by posting time. Each gives a page of its own before they meet: over the union of both,
+ * PostgreSQL read the whole range (30 days of a wallet with a million entries: 88 ms of its time, now 1).
  */
 import { Problem } from '../errors.js';
 
@@ -13,22 +15,41 @@ export interface TimeFilter {
 }
 export type Bind = (value: unknown) => string;
 
-const COLUMNS = 'wallet_id, seq, transaction_id, amount, balance_after, created_at, effective_at';
+/** SQL of the first rows of several lists together. Order and limit are SQL; the order goes by columns of the result. */
+export function firstOf(lists: string[], order: string, limit: string): string {
+  const page = `ORDER BY ${order} LIMIT ${limit}`;
+  return `${lists.map((list) => `(${list} ${page})`).join(' UNION ALL ')} ${lists.length > 1 ? page : ''}`;
+}
 
 /**
- * SQL of the entries of a wallet within the times that are given, as a table in parentheses. By posting time they are
- * a range of `seq`. By effective time they come from two places: those dated apart from their posting by the index over
- * just these, all others by posting time.
+ * SQL conditions on `entries e` for those of a wallet within the times that are given, once for each list that they
+ * come from.
  * @param wallet the placeholder that is bound to the wallet's id.
  */
-export function entriesOfWallet(wallet: string, filter: TimeFilter, bind: Bind): string {
-  const posted = seqRange(wallet, filter.created_from, filter.created_before, bind);
-  const all = `SELECT ${COLUMNS} FROM entries WHERE ${[`wallet_id = ${wallet}`, ...posted].join(' AND ')}`;
-  if (filter.effective_from === undefined && filter.effective_before === undefined) return `(${all})`;
+export function entriesOfWallet(wallet: string, filter: TimeFilter, bind: Bind): string[][] {
+  const posted = [`e.wallet_id = ${wallet}`, ...seqRange(wallet, filter.created_from, filter.created_before, bind)];
+  if (!hasEffective(filter)) return [posted];
   const same = seqRange(wallet, filter.effective_from, filter.effective_before, bind);
-  const apart = timeRange('effective_at', filter.effective_from, filter.effective_before, bind);
-  return `(${[all, 'effective_at IS NULL', ...same].join(' AND ')}
-    UNION ALL ${[all, 'effective_at IS NOT NULL', ...apart].join(' AND ')})`;
+  const apart = timeRange('e.effective_at', filter.effective_from, filter.effective_before, bind);
+  return [
+    [...posted, 'e.effective_at IS NULL', ...same],
+    [...posted, 'e.effective_at IS NOT NULL', ...apart],
+  ];
+}
+
+/** The same for `transactions t` of the whole ledger. */
+export function transactionsWithin(filter: TimeFilter, bind: Bind): string[][] {
+  const posted = timeRange('t.created_at', filter.created_from, filter.created_before, bind);
+  if (!hasEffective(filter)) return [posted];
+  const effective = (column: string) => timeRange(column, filter.effective_from, filter.effective_before, bind);
+  return [
+    [...posted, 't.effective_at = t.created_at', ...effective('t.created_at')],
+    [...posted, 't.effective_at <> t.created_at', ...effective('t.effective_at')],
+  ];
+}
+
+export function hasEffective({ effective_from, effective_before }: TimeFilter): boolean {
+  return effective_from !== undefined || effective_before !== undefined;
 }
 
 /** SQL conditions on a column that holds an instant. */
@@ -53,7 +74,7 @@ export function checkTimes(filter: TimeFilter): void {
 function seqRange(wallet: string, from: string | undefined, before: string | undefined, bind: Bind): string[] {
   const seq = (instant: string) => `(SELECT entries_before(${wallet}, ${bind(instant)}::timestamptz, false))`;
   return [
-    ...(from === undefined ? [] : [`seq > ${seq(from)}`]),
-    ...(before === undefined ? [] : [`seq <= ${seq(before)}`]),
+    ...(from === undefined ? [] : [`e.seq > ${seq(from)}`]),
+    ...(before === undefined ? [] : [`e.seq <= ${seq(before)}`]),
   ];
 }

@@ -5,7 +5,7 @@ import type { RawRow } from '../database/raw-row.js';
 import { Problem } from '../errors.js';
 import { CURSOR_ID, CURSOR_SEQ, CURSOR_TIME_ID, pageOf, readCursor, type Page } from '../paging.js';
 import { readAmount } from '../wallets/wallets.service.js';
-import { checkTimes, entriesOfWallet, timeRange, type Bind } from './entry.filters.js';
+import { checkTimes, entriesOfWallet, firstOf, hasEffective, transactionsWithin, type Bind } from './entry.filters.js';
 import type { ReadTransaction } from './ledger.js';
 import {
   transactionBody,
@@ -38,17 +38,18 @@ export class TransactionsQueries {
     return rows.map(toTransaction);
   }
 
-  /** Transactions, newest first: of one wallet in the order of its entries, within times by posting, otherwise by id. */
+  /**
+   * Transactions, newest first: of one wallet in the order of its entries, of the whole ledger by the time that is
+   * asked for (effective before posting), otherwise by id.
+   */
   async list(query: ListTransactionsQuery): Promise<Page<TransactionBody>> {
     const parameters: unknown[] = [query.limit + 1];
     const bind = (value: unknown) => `$${parameters.push(value)}`;
     const where = filterConditions(query, bind);
     checkTimes(query);
-    const list = query.wallet_id === undefined ? ledgerList(query, where, bind) : walletList(query, where, bind);
-    const rows: RawRow[] = await this.dataSource.query(
-      `${SELECT}, ${list.position} AS position FROM ${list.from} ORDER BY ${list.order} LIMIT $1`,
-      parameters,
-    );
+    const { lists, order } =
+      query.wallet_id === undefined ? ledgerLists(query, where, bind) : walletLists(query, where, bind);
+    const rows: RawRow[] = await this.dataSource.query(firstOf(lists, order, '$1'), parameters);
     return pageOf(
       rows,
       query.limit,
@@ -58,63 +59,45 @@ export class TransactionsQueries {
   }
 }
 
-/** Which `transactions t` a list shows, in SQL. `$1` is how many at most. */
-interface List {
-  from: string;
+interface Lists {
+  /** SQL of each, with its `position` for the cursor. */
+  lists: string[];
   order: string;
-  /** What a cursor says. */
-  position: string;
 }
 
-function walletList(query: ListTransactionsQuery, where: string[], bind: Bind): List {
-  const own = entriesOfWallet(`${bind(query.wallet_id)}::uuid`, query, bind);
+function walletLists(query: ListTransactionsQuery, where: string[], bind: Bind): Lists {
   const after = readCursor(query.cursor, CURSOR_SEQ);
-  const conditions = [
+  const all = [
     ...where,
     // A transaction with several legs in the wallet is listed once, at the last of them.
     `NOT EXISTS (
-      SELECT FROM entries later WHERE later.transaction_id = t.id AND later.wallet_id = own.wallet_id
-         AND later.seq > own.seq)`,
-    ...(after === undefined ? [] : [`own.seq < ${bind(after)}`]),
+      SELECT FROM entries later WHERE later.transaction_id = t.id AND later.wallet_id = e.wallet_id
+         AND later.seq > e.seq)`,
+    ...(after === undefined ? [] : [`e.seq < ${bind(after)}`]),
   ];
-  const from = `${own} own JOIN transactions t ON t.id = own.transaction_id WHERE ${conditions.join(' AND ')}`;
-  return { from, order: 'own.seq DESC', position: 'own.seq' };
+  const from = 'FROM entries e JOIN transactions t ON t.id = e.transaction_id';
+  const parts = entriesOfWallet(`${bind(query.wallet_id)}::uuid`, query, bind);
+  const lists = parts.map((own) => `${SELECT}, e.seq AS position ${from} WHERE ${[...own, ...all].join(' AND ')}`);
+  return { lists, order: 'position DESC' };
 }
 
-/**
- * By effective time there are two lists, as for entries: of those dated apart from their posting, and of all others by
- * posting time. Each is cut to the page before they meet, so that an index may end it early.
- */
-function ledgerList(query: ListTransactionsQuery, where: string[], bind: Bind): List {
-  const { created_from, created_before, effective_from, effective_before } = query;
-  const isEffective = effective_from !== undefined || effective_before !== undefined;
-  const isTimed = isEffective || created_from !== undefined || created_before !== undefined;
-  const position = isTimed ? `${MICROSECONDS} || '_' || t.id` : 't.id';
-  const order = isTimed ? 't.created_at DESC, t.id DESC' : 't.id DESC';
-  const all = [...where, ...timeRange('t.created_at', created_from, created_before, bind)];
+function ledgerLists(query: ListTransactionsQuery, where: string[], bind: Bind): Lists {
+  const isTimed = hasEffective(query) || query.created_from !== undefined || query.created_before !== undefined;
+  const time = hasEffective(query) ? 'effective_at' : 'created_at';
   const after = readCursor(query.cursor, isTimed ? CURSOR_TIME_ID : CURSOR_ID);
+  const all = ['true', ...where];
   if (after !== undefined && !isTimed) all.push(`t.id < ${bind(after)}`);
   if (after !== undefined && isTimed) {
     const [microseconds, id] = after.split('_');
-    const time = `timestamptz 'epoch' + ${bind(microseconds)}::bigint * interval '1 microsecond'`;
-    all.push(`(t.created_at, t.id) < (${time}, ${bind(id)}::uuid)`);
+    const instant = `timestamptz 'epoch' + ${bind(microseconds)}::bigint * interval '1 microsecond'`;
+    all.push(`(t.${time}, t.id) < (${instant}, ${bind(id)}::uuid)`);
   }
-  const effective = (column: string) => timeRange(column, effective_from, effective_before, bind);
-  const parts = isEffective
-    ? [
-        ['t.effective_at = t.created_at', ...effective('t.created_at')],
-        ['t.effective_at <> t.created_at', ...effective('t.effective_at')],
-      ]
-    : [[]];
-  const lists = parts.map((own) => {
-    const conditions = [...own, ...all];
-    const filtered = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
-    return `(SELECT * FROM transactions t ${filtered} ORDER BY ${order} LIMIT $1)`;
-  });
-  return { from: `(${lists.join(' UNION ALL ')}) t`, order, position };
+  const position = isTimed ? `(extract(epoch FROM t.${time}) * 1000000)::bigint || '_' || t.id` : 't.id';
+  const lists = transactionsWithin(query, bind).map(
+    (own) => `${SELECT}, ${position} AS position FROM transactions t WHERE ${[...own, ...all].join(' AND ')}`,
+  );
+  return { lists, order: isTimed ? `${time} DESC, id DESC` : 'id DESC' };
 }
-
-const MICROSECONDS = `(extract(epoch FROM t.created_at) * 1000000)::bigint`;
 
 /**
  * SQL conditions on `transactions t` for the filters that are given, other than time.
