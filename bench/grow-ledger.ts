@@ -9,7 +9,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
-import { CHAIN_START, entryHash, transactionDigest } from '../src/transactions/entry.hash.js';
+import { CHAIN_START, entryHash, transactionDigest, type Hash } from '../src/transactions/entry.hash.js';
 import { externalWalletId } from '../src/wallets/external-wallets.js';
 import { CopyIn } from './copy-in.js';
 import { withoutIndexes } from './grow-indexes.js';
@@ -89,22 +89,22 @@ class Books {
     this.hashes = Buffer.alloc(count * 32);
   }
 
-  hashOf(wallet: number): Buffer {
-    return this.seq[wallet] === 0 ? CHAIN_START : this.hashes.subarray(wallet * 32, wallet * 32 + 32);
+  hashOf(wallet: number): Hash {
+    return this.seq[wallet] === 0 ? CHAIN_START : this.hashes.toString('hex', wallet * 32, wallet * 32 + 32);
   }
 
   /** Posts a leg. @returns its row but for times: what stands before them and after. */
-  post(wallet: number, leg: number, amountMinor: bigint, id: string, digest: Buffer): [string, string] {
+  post(wallet: number, leg: number, amountMinor: bigint, id: string, digest: Hash): [string, string] {
     const walletId = this.ids[wallet]!;
     const previous = this.hashOf(wallet);
     const seq = ++this.seq[wallet]!;
     const balanceAfterMinor = (this.balance[wallet]! += amountMinor);
     if (amountMinor > 0n) this.credited[wallet]! += amountMinor;
     const hash = entryHash(previous, digest, { walletId, seq, leg, amountMinor, balanceAfterMinor });
-    hash.copy(this.hashes, wallet * 32);
+    this.hashes.write(hash, wallet * 32, 32, 'hex');
     return [
       `${walletId}\t${seq}\t${id}\t${leg}\t${amountMinor}\t${balanceAfterMinor}\t${this.credited[wallet]!}\t`,
-      `\t${BYTEA}${hash.toString('hex')}\n`,
+      `\t${BYTEA}${hash}\n`,
     ];
   }
 }
@@ -189,7 +189,7 @@ class Copies {
       const [start, end] = books.post(wallet, leg, amount, id, digest);
       this.entries.write(`${start}${created}\t${own}${end}`);
     }
-    const fingerprint = digest.toString('hex', 0, 16);
+    const fingerprint = digest.slice(0, 32);
     this.keys.write(`operator\t${randomUUID()}\t${BYTEA}${fingerprint}\t201\t${id}\t${created}\n`);
   }
 
@@ -215,7 +215,7 @@ async function copyWallets([first, second, third]: Client[], books: Books): Prom
     const at = new Date(books.openedAt[i]!).toISOString();
     wallets.write(
       `${id}\t${kind}\t${CURRENCY}\t${label}\tactive\t${books.balance[i]!}\t${books.credited[i]!}\t0\t${books.seq[i]!}\t` +
-        `${BYTEA}${books.hashOf(i).toString('hex')}\t${books.seq[i]! + 1}\t${at}\t${at}\n`,
+        `${BYTEA}${books.hashOf(i)}\t${books.seq[i]! + 1}\t${at}\t${at}\n`,
     );
     if (i % 1_000 === 0) await wallets.flush();
   }

@@ -5,6 +5,7 @@
 import { writeFile } from 'node:fs/promises';
 import { Bench } from './bench.js';
 import { CleanUp } from './clean-up.js';
+import { grow } from './grow.js';
 import { readOptions, type Options } from './options.js';
 import { about, linesOf, type Report, type Samples } from './report.js';
 import type { Row } from './row.js';
@@ -39,6 +40,7 @@ async function run(options: Options): Promise<number> {
   const server = await openServer(cleanUp, profile !== undefined);
   const setting = about(server, options);
   console.log(machineLines(setting));
+  if (options.grow !== undefined) return grow(server, options, { cleanUp, setting, say });
   const bench = new Bench(server, options, cleanUp);
   say('making wallets');
   const rows = await bench.prepare(rowsOf(options));

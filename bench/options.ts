@@ -14,10 +14,14 @@ export interface Options {
   json?: string;
   /** Folder for CPU profiles of the service. */
   profile?: string;
+  /** Entries of the ledger to grow; then growth is measured and nothing else (grow.ts). */
+  grow?: number;
   /** The built service to measure. */
   entry: string;
   token?: string;
 }
+
+const GROW = '--grow=10000000';
 
 const HELP = `npm run bench -- [options]
 
@@ -28,6 +32,7 @@ const HELP = `npm run bench -- [options]
   --skip <what>      leave out some of ${SKIPPABLE.join(',')}
   --json <file>      write everything there as well; README.md has the fields
   --profile <folder> write a CPU profile of the service for each row, and print where its time went
+  --grow [<entries>] instead: growth, on a ledger of 10 million entries, against an empty one
   --entry <file>     the built service to measure (dist/src/main.js)
   --token <text>     access token to send
 
@@ -38,7 +43,8 @@ Other variables of the environment (GROUP_SIZE_MAX=256 …) reach the service.`;
 export function readOptions(args: string[]): Options {
   try {
     const { values } = parseArgs({
-      args,
+      // An option with a value that may be left out, which parseArgs does not know.
+      args: args.map((arg, i) => (arg === '--grow' && !/^\d/.test(args[i + 1] ?? '') ? GROW : arg)),
       options: {
         quick: { type: 'boolean', default: false },
         rounds: { type: 'string' },
@@ -47,6 +53,7 @@ export function readOptions(args: string[]): Options {
         skip: { type: 'string', default: '' },
         json: { type: 'string' },
         profile: { type: 'string' },
+        grow: { type: 'string' },
         entry: { type: 'string', default: 'dist/src/main.js' },
         token: { type: 'string' },
         help: { type: 'boolean', short: 'h', default: false },
@@ -57,6 +64,8 @@ export function readOptions(args: string[]): Options {
       process.exit(0);
     }
     const { quick, json, profile, entry, token } = values;
+    const grow = values.grow === undefined ? undefined : Number(values.grow);
+    if (grow !== undefined && !(grow >= 10_000)) throw new Error('--grow: at least 10000 entries');
     return {
       rows: new Set(named('--only', values.only, ROW_NAMES)),
       skip: new Set(named('--skip', values.skip, SKIPPABLE)),
@@ -65,6 +74,7 @@ export function readOptions(args: string[]): Options {
       quick,
       json,
       profile,
+      grow,
       entry,
       token,
     };

@@ -10,8 +10,10 @@ export type RequestKind = 'debits' | 'transfers' | 'batches' | 'balances';
 export interface RequestOptions {
   kind: RequestKind;
   host: string;
-  /** Wallets 0 to this less one are used. */
+  /** How many wallets are used: 0 to this less one, or as many from `first` on, `stride` apart. */
   wallets: number;
+  first?: number;
+  stride?: number;
   /** 0 draws wallets uniformly; 1 gives the second-busiest wallet half of the busiest one's traffic, and so on. */
   zipf: number;
   /** An access token, where the service asks for one. */
@@ -29,9 +31,9 @@ export interface Requests {
   doneIn(answer: Buffer): number;
 }
 
-export function requestsOf({ kind, host, wallets, zipf, token }: RequestOptions): Requests {
+export function requestsOf({ kind, host, wallets, first = 0, stride = 1, zipf, token }: RequestOptions): Requests {
   const draw = zipf > 0 ? zipfian(wallets, zipf) : () => Math.floor(Math.random() * wallets);
-  const ids = Array.from({ length: wallets }, (_, i) => walletIdOf(i));
+  const ids = Array.from({ length: wallets }, (_, i) => walletIdOf(first + i * stride));
   const authorization = token ? `Authorization: Bearer ${token}\r\n` : '';
   const head = ` HTTP/1.1\r\nHost: ${host}\r\n${authorization}`;
   // Keys are random, as clients make them.

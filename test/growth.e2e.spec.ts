@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { growLedger, growthOf } from '../bench/grow-ledger.js';
 import type { TransactionBody } from '../src/transactions/transactions.dto.js';
 import { expectStatus } from './support/client.js';
-import { fillWallet } from './support/many-entries.js';
+import { fillWallet } from '../bench/many-entries.js';
 import { startService, TestDatabase, type Service } from './support/service.js';
 
 describe('a large ledger', () => {
