@@ -139,7 +139,7 @@ function movement(i: number, books: Books, random: () => number): Movement {
   const wallet = i % 5 === 1 ? BUSY_WALLET : draw();
   const amountMinor = BigInt(1 + Math.floor(random() * AMOUNT_MAX));
   const other = i % 5 === 4 ? draw() : wallet;
-  if (books.balance[wallet]! < amountMinor || random() < 0.4) return ['credit', external, wallet, amountMinor];
+  if (books.balance[wallet]! < amountMinor || random() < 0.55) return ['credit', external, wallet, amountMinor];
   return other === wallet ? ['debit', wallet, external, amountMinor] : ['transfer', wallet, other, amountMinor];
 }
 

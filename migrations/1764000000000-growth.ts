@@ -2,17 +2,19 @@
  * Reads that stay fast on a ledger of years (figures: 10 million entries, a wallet with 1 million of them).
  *
  * `entries_before_each` finds where a wallet stood at many instants at once. A summary by day over a year took 367 calls
- * of `entries_before`, each halving on its own. Here all instants go down together: each round
- * cuts every instant's range into four by three entries, reads those of all ranges in one index scan, and finds each
- * instant's quarter by `width_bucket` in an array. Two parts need twice as many rounds; 8 and 16 read more than they
- * save.
+ * of `entries_before`, each halving on its own: 30 ms of processor time, now 18. All instants go down together: each
+ * round cuts every instant's range into four by three entries, reads those of all ranges in one index scan, and finds
+ * each instant's quarter by `width_bucket` in an array. Two parts take more
+ * rounds, eight more reads (18 and 16 ms where four took 12). What is left is 7,000 probes of 2 µs. A
+ * key that also carries created_at, so that probes need not visit the table, was no faster.
  *
  * Ledger-wide lists by time had no index, and walked `transactions_pkey` from the newest on until they met the range.
- * Every posting pays for `transactions_created_at_idx`, the one cheap kind of index to add: it grows at its right
- * edge, and a group posted together is one key with a list of places. BRIN would be smaller, but gives no order, so that the
- * first page of a wide range reads all of it. Bounds on the id by the time in it would be free, but wrong when a service's
- * clock is, or when a posting queued for long. The other two hold only what is rare: postings dated apart from their
- * time, and the types that no credit, debit or transfer is.
+ * Every posting pays for `transactions_created_at_idx`, the cheapest kind of index there is: it grows at its right edge,
+ * and a group posted together is one key with a list of places. In groups of 100: 1 µs, 66 bytes of log, 9 bytes on
+ * disk. BRIN would be smaller but gives no order, so the first page of a wide range would read all of it. Bounds on the
+ * id by the time in it would be free, but wrong when a service's clock is, or when a posting queued for long. The other
+ * two indexes hold only what is rare: transactions dated apart from their posting, and types other than credit, debit
+ * and transfer.
  */
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 

@@ -2,9 +2,10 @@
  * Where a wallet stood at instants: how many entries counted, what they came to, what had come in. The totals between
  * two instants are the difference of two standings, so that ranges next to each other always chain.
  *
- * By posting time a standing is one entry, found by halving: `balance_after` and `credited_after` hold the sums, however
- * many entries lie between. By effective time it is that, corrected by the entries dated apart from their posting; one
- * statement reads both, so that what is posted meanwhile is in neither or in both.
+ * By posting time a standing is one entry, whose number `entries_before_each` finds: `balance_after` and
+ * `credited_after` hold the sums, however many entries lie between. By effective time it is that, corrected by the
+ * entries dated apart from their posting; one statement reads both, so that what is posted meanwhile is in neither or
+ * in both.
  */
 import type { DataSource } from 'typeorm';
 import type { RawRow } from '../database/raw-row.js';
