@@ -7,6 +7,7 @@
 export const SERIALIZATION_FAILURE = '40001';
 export const DEADLOCK_DETECTED = '40P01';
 export const UNIQUE_VIOLATION = '23505';
+export const LOCK_NOT_AVAILABLE = '55P03';
 
 /** The five characters of a SQLSTATE, or nothing where the server never answered. */
 export function sqlState(error: unknown): string | undefined {

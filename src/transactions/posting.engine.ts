@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { DataSource, type QueryRunner } from 'typeorm';
 import { CONFIG, type Config } from '../config.js';
 import { allSettled } from '../database/all-settled.js';
-import { isDatabaseError, isDatabaseFault, sqlState } from '../database/sqlstate.js';
+import { isDatabaseError, isDatabaseFault, LOCK_NOT_AVAILABLE, sqlState } from '../database/sqlstate.js';
 import { CommitUnknownError, inPipelinedTransaction, type PipelinedTransaction } from '../database/transaction.js';
 import { ERRORS, Problem } from '../errors.js';
 import { IdempotencyStore, type FoundOutcome, type KeyRow } from '../idempotency/idempotency.store.js';
@@ -19,7 +19,7 @@ import { HoldStore } from './hold.store.js';
 import { releaseExpired } from './hold.rules.js';
 import { Ledger, walletIdsOf, type HoldStep, type Posted } from './ledger.js';
 import { decide, type Decision, type Work } from './posting.rules.js';
-import { PostingQueue, type Lane, type Waiting } from './posting.queue.js';
+import { PostingQueue, withoutPassedOver, type Lane, type Waiting } from './posting.queue.js';
 import { PostingStore } from './posting.store.js';
 import { WalletStateStore } from './wallet-state.store.js';
 
@@ -95,21 +95,30 @@ export class PostingEngine implements BeforeApplicationShutdown {
    */
   private async commitGroup(group: Waiting[], lane: Lane, deadline: number, commitUnknown?: boolean): Promise<void> {
     const instructions = group.map(({ instruction }) => instruction);
-    let isRetry = commitUnknown !== undefined;
+    const isHalf = commitUnknown !== undefined;
+    let isRetry = isHalf;
+    let timeout: unknown;
     for (let attempt = 1; ; attempt++) {
-      // Whose COMMIT may have gone through, that is found out now: such a wallet is waited for in either lane.
-      const passes = lane === 'passing' && !commitUnknown;
+      // Whose COMMIT may have gone through, that is found out now: such a wallet is waited for in either lane. So it is in
+      // a half, as what one half passed over the other would overtake.
+      const passes = !commitUnknown && (timeout !== undefined || (lane === 'passing' && !isHalf));
       try {
         const outcomes = await inPipelinedTransaction(this.dataSource, (transaction) =>
           this.postAll(transaction, instructions, passes, isRetry),
         );
         answer(group, outcomes);
         const passedOver = group.filter((_, i) => outcomes[i] === undefined);
-        if (passedOver.length > 0) this.queue.putBack(passedOver);
+        if (timeout !== undefined) passedOver.forEach(({ reject }) => reject(asProblem(timeout, false)));
+        else if (passedOver.length > 0) this.queue.putBack(passedOver);
         return;
       } catch (error) {
         isRetry = true;
         commitUnknown ||= error instanceof CommitUnknownError;
+        if (sqlState(error) === LOCK_NOT_AVAILABLE && !passes && !commitUnknown && group.length > 1) {
+          // They have waited long enough. Only what names a wallet that is still locked fails.
+          timeout = error;
+          continue;
+        }
         if (isRetryable(error) && attempt < this.config.groupAttemptsMax && Date.now() < deadline) {
           await delay(backoffMs(attempt, error));
           continue;
@@ -143,8 +152,8 @@ export class PostingEngine implements BeforeApplicationShutdown {
     const { ledger, found, isWhole } = await this.read(transaction, instructions, passes, isRetry);
     const { now } = ledger;
     const expired = await this.catchUp(transaction.runner, ledger);
-    const isReady = ({ id, postings }: Instruction) => !found.has(id) && (isWhole || knowsAll(ledger, postings));
-    const fresh = found.size === 0 && isWhole ? instructions : instructions.filter(isReady);
+    const known = found.size === 0 ? instructions : instructions.filter(({ id }) => !found.has(id));
+    const fresh = isWhole ? known : withoutPassedOver(known, ledger.wallets);
     const decisions = fresh.map((instruction) => decide(ledger, instruction));
     const writes = this.write(transaction.runner, ledger, fresh, decisions, expired);
     await transaction.commitBehind(writes);
@@ -268,12 +277,6 @@ function answer(group: Waiting[], outcomes: Array<InstructionOutcome | undefined
     if (outcome) group[i]!.resolve(outcome);
   }
   if (end < group.length) setImmediate(answer, group, outcomes, end);
-}
-
-function knowsAll(ledger: Ledger, postings: Instruction['postings']): boolean {
-  return postings.every(
-    (posting) => posting.kind === 'refused' || walletIdsOf(posting).every((id) => ledger.wallets.has(id)),
-  );
 }
 
 function keyRow({ id, scope, key, fingerprint, keep }: Instruction, decision: Decision): KeyRow {

@@ -1,7 +1,8 @@
 /**
  * What waits to be committed, in two lanes. Whoever arrives goes into the passing lane, whose groups pass over a wallet
  * that another transaction has locked. What was passed over twice waits for its wallets in the blocking lane, and so does
- * whatever names one of them after it: nobody overtakes on a wallet, and nobody queues behind a wallet of others.
+ * whatever names one of them after it: nobody overtakes on a customer's wallet, and nobody queues behind a wallet of
+ * others. Both lanes may be at work at once, so what one of them has taken shares no customer's wallet with the other.
  */
 import { isExternalWalletId } from '../wallets/external-wallets.js';
 import { walletIdsOf } from './ledger.js';
@@ -38,13 +39,11 @@ export class PostingQueue {
 
   /** As many instructions as have `sizeMax` postings in all; a larger batch is a group of its own. */
   take(lane: Lane, sizeMax: number): Waiting[] {
-    if (lane === 'passing' && this.blocked.size > 0) {
-      this.lanes.passing = this.lanes.passing.filter((waiting) => !this.namesBlocked(waiting) || !this.block(waiting));
-    }
+    const endMax = lane === 'passing' && this.blocked.size > 0 ? this.moveBlocked() : this.lanes[lane].length;
     const queue = this.lanes[lane];
     let size = 0;
     let end = 0;
-    while (end < queue.length) {
+    while (end < endMax) {
       size += sizeOf(queue[end]!);
       if (end > 0 && size > sizeMax) break;
       end += 1;
@@ -68,21 +67,38 @@ export class PostingQueue {
 
   /** What was taken from the blocking lane is done. */
   unblock(group: Waiting[]): void {
-    for (const id of group.flatMap(customerWalletIdsOf)) {
+    for (const id of group.flatMap(({ instruction }) => customerWalletIdsOf(instruction))) {
       const others = this.blocked.get(id)! - 1;
       if (others === 0) this.blocked.delete(id);
       else this.blocked.set(id, others);
     }
   }
 
-  private namesBlocked(waiting: Waiting): boolean {
-    return customerWalletIdsOf(waiting).some((id) => this.blocked.has(id));
+  /**
+   * Moves what names a blocked wallet to the other lane, up to the first that would overtake there what stays here before
+   * it: that one is moved when those are done.
+   * @returns how many there are before it.
+   */
+  private moveBlocked(): number {
+    const queue = this.lanes.passing;
+    const staying: Waiting[] = [];
+    const ahead = new Set<string>();
+    let next = 0;
+    for (; next < queue.length; next++) {
+      const ids = customerWalletIdsOf(queue[next]!.instruction);
+      if (!ids.some((id) => this.blocked.has(id))) {
+        staying.push(queue[next]!);
+        for (const id of ids) ahead.add(id);
+      } else if (ids.some((id) => ahead.has(id))) break;
+      else this.block(queue[next]!);
+    }
+    this.lanes.passing = [...staying, ...queue.slice(next)];
+    return staying.length;
   }
 
-  private block(waiting: Waiting): true {
-    for (const id of customerWalletIdsOf(waiting)) this.blocked.set(id, (this.blocked.get(id) ?? 0) + 1);
+  private block(waiting: Waiting): void {
+    for (const id of customerWalletIdsOf(waiting.instruction)) this.blocked.set(id, (this.blocked.get(id) ?? 0) + 1);
     this.lanes.blocking.push(waiting);
-    return true;
   }
 }
 
@@ -90,8 +106,22 @@ function sizeOf({ instruction }: Waiting): number {
   return instruction.postings.length;
 }
 
-function customerWalletIdsOf({ instruction }: Waiting): string[] {
-  return instruction.postings
+/**
+ * Which of a group can be decided, where not all of its wallets could be locked: what names one that could not is passed
+ * over, and so is what comes after it and shares another wallet with it.
+ */
+export function withoutPassedOver(group: Instruction[], locked: { has(walletId: string): boolean }): Instruction[] {
+  const passedOver = new Set<string>();
+  return group.filter((instruction) => {
+    const ids = customerWalletIdsOf(instruction);
+    if (ids.every((id) => locked.has(id) && !passedOver.has(id))) return true;
+    for (const id of ids) passedOver.add(id);
+    return false;
+  });
+}
+
+function customerWalletIdsOf({ postings }: Instruction): string[] {
+  return postings
     .flatMap((posting) => (posting.kind === 'refused' ? [] : walletIdsOf(posting)))
     .filter((id) => !isExternalWalletId(id));
 }
