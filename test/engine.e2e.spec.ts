@@ -94,8 +94,9 @@ describe('a wallet that somebody else has locked', () => {
     service = await startService({ DATABASE_LOCK_TIMEOUT_MS: '2500' }, { quiet: true });
   });
   afterEach(async () => {
-    expect(await service.database.problems()).toEqual([]);
+    const problems = await service.database.problems();
     await service.stop();
+    expect(problems).toEqual([]);
   });
   /** Far less than any time-out: on a busy machine an answer takes tens of milliseconds. */
   const PROMPT_MS = 1_000;
