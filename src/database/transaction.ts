@@ -105,6 +105,21 @@ export function inSnapshot<T>(dataSource: DataSource, work: (runner: QueryRunner
   });
 }
 
+/** Runs one statement outside of any transaction, on a connection that is not given back where it broke. */
+export async function onConnection<T>(dataSource: DataSource, work: (runner: QueryRunner) => Promise<T>): Promise<T> {
+  const runner = dataSource.createQueryRunner();
+  let broken = false;
+  try {
+    await runner.connect();
+    return await work(runner);
+  } catch (error) {
+    broken = isDatabaseError(error) && /^(57P|08)/.test(sqlState(error) ?? '08');
+    throw error;
+  } finally {
+    await giveBack(runner, broken);
+  }
+}
+
 /** Hands START TRANSACTION to the driver, and returns when it has it; what is sent afterwards follows in order. */
 async function begin(runner: QueryRunner): Promise<{ begun: Promise<void> }> {
   const client = (await runner.connect()) as { query: (...args: unknown[]) => unknown };

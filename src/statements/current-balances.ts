@@ -6,6 +6,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { runPrepared, type Prepared } from '../database/prepared.js';
 import type { RawRow } from '../database/raw-row.js';
+import { onConnection } from '../database/transaction.js';
 import { expiredHeldSql } from '../wallets/wallet.entity.js';
 
 /** Amounts in minor units. */
@@ -60,15 +61,9 @@ export class CurrentBalances {
   }
 
   private async read(ids: string[]): Promise<Found> {
-    const runner = this.dataSource.createQueryRunner();
-    try {
-      await runner.connect();
-      const { rows } = await runPrepared(runner, CURRENT, [ids]);
-      const at = new Date(Number(rows[0]?.at_ms));
-      return new Map(rows.map((row) => [row.id as string, currentBalance(row, at)]));
-    } finally {
-      await runner.release();
-    }
+    const { rows } = await onConnection(this.dataSource, (runner) => runPrepared(runner, CURRENT, [ids]));
+    const at = new Date(Number(rows[0]?.at_ms));
+    return new Map(rows.map((row) => [row.id as string, currentBalance(row, at)]));
   }
 }
 
