@@ -20,6 +20,6 @@ EXPOSE 5000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/ready`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # node itself is process 1, so SIGTERM reaches it.
-# A larger nursery: requests that wait for a group die young there. With 32 P1 takes 5 to 10 % less processor time, but a
-# statement of a million entries 60 MB instead of 27.
-CMD ["node", "--max-semi-space-size=16", "dist/src/main.js"]
+# A larger nursery: what 256 requests in flight hold is copied half as often. With Node's own 16 MB the service takes 83 µs
+# for a debit instead of 61 (11,400 and 13,900 debits/s); 64 MB give little more. A long statement takes 30 MB more with it.
+CMD ["node", "--max-semi-space-size=32", "dist/src/main.js"]

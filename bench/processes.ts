@@ -27,7 +27,7 @@ export async function serve(
 ): Promise<Served> {
   const preload = profiled ? ['--import', path.join(import.meta.dirname, 'profiler.js')] : [];
   const spawnedAt = performance.now();
-  const child = spawn(process.execPath, ['--max-semi-space-size=16', ...preload, entry], {
+  const child = spawn(process.execPath, ['--max-semi-space-size=32', ...preload, entry], {
     cwd: packageFile(),
     env: { ...process.env, LOG_LEVEL: 'warn', HOST: '127.0.0.1', ...env, PORT: '0' },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
