@@ -102,7 +102,7 @@ describe('the scenarios', () => {
     const entry = mutant('key-outside', [
       [ENGINE, 'this.store.findOutcomes(runner, instructions, isRetry)', OUTSIDE],
       [KEYS, 'runPrepared(runner, INSERT_KEYS', 'runPrepared(runner, INSERT_FREE_KEY'],
-      [ENGINE, `lane === 'passing' && !commitUnknown`, 'false'], // a look-up while waiting for a lock is what goes stale
+      [ENGINE, `lane === 'passing' && !isHalf`, 'false'], // a look-up while waiting for a lock is what goes stale
     ]);
     const found = await findings(entry, (services) => duplicates(services, { keys: 10 }));
     expect(found.join()).toMatch(/executed 2 times/);
