@@ -9,6 +9,7 @@ import type { IncomingMessage } from 'node:http';
 import { AppModule } from './app.module.js';
 import type { Config } from './config.js';
 import { sendProblem } from './error.filter.js';
+import { Problem } from './errors.js';
 
 const LOG_LEVELS: LogLevel[] = ['fatal', 'error', 'warn', 'log', 'debug'];
 
@@ -20,11 +21,12 @@ export async function createApp(
   config: Config,
   module: Type | DynamicModule = AppModule.with(config),
 ): Promise<NestFastifyApplication> {
-  const adapter = new FastifyAdapter({
+  const adapter = new StoppableAdapter({
     bodyLimit: config.bodyBytesMax,
     genReqId: requestId,
     routerOptions: { maxParamLength: 300 },
     forceCloseConnections: 'idle',
+    return503OnClosing: false, // our own 503 is a problem like any other
     frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
       sendProblem(error, request, reply),
     // No Nest middleware is used; without its plugin a request passes one hook less.
@@ -35,14 +37,14 @@ export async function createApp(
     abortOnError: false,
     // Fastify's own JSON parser stays; Nest would add one for forms, which other sites' pages can send unasked.
     bodyParser: false,
-    // Once it stops, a request on an open connection hears 503. Served, they would keep the engine from ever running dry.
-    return503OnClosing: true,
   });
   const fastify = adapter.getInstance();
   fastify.removeContentTypeParser('text/plain');
   fastify.addHook('onRequest', (request, reply, done) => {
     void reply.header('X-Request-Id', request.id);
-    done();
+    if (!adapter.isStopping) return done();
+    void reply.header('Connection', 'close');
+    sendProblem(new Problem('shutting_down', 'This process is stopping.', { retryAfterSeconds: 1 }), request, reply);
   });
   // Routes are registered later, on init.
   fastify.addHook('onRoute', (route) => {
@@ -82,6 +84,16 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
   return SwaggerModule.createDocument(app, about, {
     operationIdFactory: (controller, method) => `${controller.replace('Controller', '').toLowerCase()}_${method}`,
   });
+}
+
+/** Knows when it is being stopped: what is served from then on would keep the posting engine from ever running dry. */
+class StoppableAdapter extends FastifyAdapter {
+  isStopping = false;
+
+  override beforeClose(): void {
+    super.beforeClose();
+    this.isStopping = true;
+  }
 }
 
 /** What Nest says of its own start-up (50 lines) is for `debug`. */

@@ -112,7 +112,7 @@ describe('a wallet that somebody else has locked', () => {
     const replies: Array<Promise<T>> = [];
     for (const call of calls) {
       replies.push(call());
-      await delay(20);
+      await delay(100); // it has reached the queue by then, on a busy machine too
     }
     return replies;
   };

@@ -65,6 +65,9 @@ describe('the start', () => {
       await delay(300);
       service.process.kill('SIGTERM');
       await delay(300);
+      const late = await service.api.debit(wallet.id, '1.00');
+      expect([late.status, late.body.code, late.headers.get('retry-after')]).toEqual([503, 'shutting_down', '1']);
+      expect(late.headers.get('content-type')).toMatch(/^application\/problem\+json/);
       service.process.kill('SIGTERM'); // impatience changes nothing
       return underWay;
     });

@@ -158,6 +158,7 @@ export class PostingEngine implements BeforeApplicationShutdown {
     const writes = this.write(transaction.runner, ledger, fresh, decisions, expired);
     await transaction.commitBehind(writes);
 
+    if (fresh === instructions) return decisions;
     const outcomes = new Map<string, InstructionOutcome>();
     fresh.forEach(({ id }, i) => outcomes.set(id, decisions[i]!));
     for (const [id, earlier] of found) outcomes.set(id, { ...earlier, now });
