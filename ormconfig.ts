@@ -9,6 +9,12 @@ import { CreateLedger1763800000000 } from './migrations/1763800000000-create-led
 import { LifeOfMoney1763900000000 } from './migrations/1763900000000-life-of-money.js';
 import { CommitBehind1763950000000 } from './migrations/1763950000000-commit-behind.js';
 import { Growth1764000000000 } from './migrations/1764000000000-growth.js';
+import { WhoMayCall1764100000000 } from './migrations/1764100000000-who-may-call.js';
+import { AuditEntry } from './src/audit/audit-entry.entity.js';
+import { ApiKey } from './src/auth/api-key.entity.js';
+import { OneTimeCode } from './src/auth/one-time-code.entity.js';
+import { RefreshToken, Session } from './src/auth/session.entity.js';
+import { SigningKey } from './src/auth/signing-key.entity.js';
 import { commandConfig, type Config } from './src/config.js';
 import { sendTogether } from './src/database/send-together.js';
 import { IdempotencyKey } from './src/idempotency/idempotency-key.entity.js';
@@ -33,10 +39,11 @@ export function databaseOptions(config: Config): DataSourceOptions {
     entities: [
       ...[User, Wallet, WalletName, WalletLimits, WalletStatusChange],
       ...[Transaction, Entry, Hold, HoldChange, IdempotencyKey],
+      ...[ApiKey, Session, RefreshToken, OneTimeCode, SigningKey, AuditEntry],
     ],
     migrations: [
       ...[CreateLedger1763800000000, LifeOfMoney1763900000000, CommitBehind1763950000000],
-      ...[Growth1764000000000],
+      ...[Growth1764000000000, WhoMayCall1764100000000],
     ],
     migrationsTableName: 'migrations',
     synchronize: false,

@@ -2,6 +2,8 @@ import { Global, Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { databaseOptions } from '../ormconfig.js';
+import { AuditModule } from './audit/audit.module.js';
+import { AuthModule } from './auth/auth.module.js';
 import { ClassicModule } from './classic/classic.module.js';
 import { CONFIG, type Config } from './config.js';
 import { ProblemFilter } from './error.filter.js';
@@ -23,6 +25,8 @@ export class AppModule {
       module: AppModule,
       imports: [
         TypeOrmModule.forRoot({ ...databaseOptions(config), retryAttempts: 0 }),
+        AuditModule,
+        AuthModule,
         UsersModule,
         WalletsModule,
         TransactionsModule,

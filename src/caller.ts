@@ -2,27 +2,51 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { Problem } from './errors.js';
+import { ALL_SCOPES, type Scope } from './auth/scopes.js';
 import { textProblem } from './validation.js';
 
-export interface Caller {
-  /** Owner of the caller's idempotency keys, and the `actor` of what it does. Everyone is the operator in open mode. */
+/** Whom a credential stands for. */
+export interface Principal {
+  /** Owner of the caller's idempotency keys, and the `actor` of what it does: `operator`, `key:<id>` or `user:<id>`. */
   scope: string;
+  scopes: ReadonlySet<Scope>;
+  /** Of a person who signed in; absent for servers and operators, who act on everybody's behalf. */
+  userId?: string;
+  sessionId?: string;
+}
+
+export interface Caller extends Principal {
   idempotencyKey?: string;
   /** The version that `If-Match` names. */
   ifMatch?: number;
+  /** Where the request came from, for the audit log. */
+  address?: string;
+  requestId?: string;
 }
+
+/** Everyone, in open mode; and whoever works on the command line. */
+export const OPERATOR: Principal = { scope: 'operator', scopes: new Set(ALL_SCOPES) };
 
 export const IDEMPOTENCY_KEY_LENGTH_MAX = 255;
 
+/** A request that the access guard has let in. */
+export type KnownRequest = FastifyRequest & { principal?: Principal };
+
 /** The caller of the request, as a controller argument. @throws {Problem} on a header of the wrong shape. */
 export const CurrentCaller = createParamDecorator((_: unknown, context: ExecutionContext): Caller => {
-  const { headers } = context.switchToHttp().getRequest<FastifyRequest>();
+  const request = context.switchToHttp().getRequest<KnownRequest>();
+  const { headers } = request;
   return {
-    scope: 'operator',
+    ...(request.principal ?? NOBODY),
     idempotencyKey: readKey(headers['idempotency-key']),
     ifMatch: readIfMatch(headers['if-match']),
+    address: request.ip,
+    requestId: request.id,
   };
 });
+
+/** On a public route. */
+const NOBODY: Principal = { scope: 'nobody', scopes: new Set() };
 
 function readKey(value: string | string[] | undefined): string | undefined {
   if (value === undefined) return undefined;

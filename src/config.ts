@@ -5,7 +5,9 @@
 import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { getCountries, type CountryCode } from 'libphonenumber-js/min';
+import { readAuth } from './auth/auth.config.js';
 import { CURRENCIES } from './currencies.js';
+import { Environment } from './environment.js';
 import { isAmountShaped } from './money.js';
 import { isTimeZone } from './time-zone.js';
 
@@ -30,35 +32,6 @@ export type Config = Readonly<ReturnType<typeof readConfig>>;
 /** Injection token of the {@link Config}. */
 export const CONFIG = Symbol('CONFIG');
 
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/;
-
-/** Reads variables and gathers what is wrong with them, so that all of it can be said at once. */
-class Environment {
-  readonly problems: string[] = [];
-  constructor(private readonly env: Record<string, string | undefined>) {}
-
-  text(name: string, fallback: string): string {
-    return this.env[name]?.trim() || fallback;
-  }
-
-  integer(name: string, fallback: number, min: number, max: number): number {
-    const raw = this.text(name, String(fallback));
-    const value = Number(raw);
-    this.check(/^\d+$/.test(raw) && value >= min && value <= max, name, raw, `a whole number from ${min} to ${max}`);
-    return value;
-  }
-
-  oneOf<T extends string>(name: string, allowed: readonly T[], fallback: T): T {
-    const raw = this.text(name, fallback);
-    this.check((allowed as readonly string[]).includes(raw), name, raw, allowed.join(' or '));
-    return raw as T;
-  }
-
-  check(isRight: boolean, name: string, raw: string, allowed: string): void {
-    if (!isRight) this.problems.push(`${name} must be ${allowed}, not "${raw}"`);
-  }
-}
-
 /**
  * Reads and checks the environment.
  * @throws {ConfigError} listing every variable that is wrong and what it may be.
@@ -69,7 +42,7 @@ export function readConfig(variables: Record<string, string | undefined>) {
   const config = {
     /** 0 lets the system choose (tests). */
     port: env.integer('PORT', 5000, 0, 65535),
-    ...readAccess(env, variables.NODE_ENV === 'production'),
+    ...readAuth(env, variables),
     /** Processes that share the port; the limits of pools and queues hold for each. */
     workers,
     /** Empty: start the embedded PostgreSQL. */
@@ -137,20 +110,6 @@ function stripeAtRandom(workers: number): number {
   return workers * randomInt(Math.max(1, Math.floor(EXTERNAL_STRIPES / workers)));
 }
 
-function readAccess(env: Environment, production: boolean) {
-  const host = env.text('HOST', '127.0.0.1');
-  const auth = env.oneOf('AUTH', ['open', 'required'], LOOPBACK.test(host) && !production ? 'open' : 'required');
-  if (auth === 'required') {
-    env.problems.push(
-      `AUTH=required (the default with NODE_ENV=production or on an address other than loopback, here ${host}) ` +
-        'needs sign-in, which this version does not have yet; on a network that you trust, say AUTH=open',
-    );
-  } else if (production) {
-    env.problems.push('AUTH=open lets everyone move money and is refused with NODE_ENV=production');
-  }
-  return { host, production, auth };
-}
-
 function readDatabaseUrl(env: Environment): string {
   const url = env.text('DATABASE_URL', '');
   const isRight = url === '' || /^postgres(ql)?:\/\/.+/.test(url);
@@ -160,15 +119,8 @@ function readDatabaseUrl(env: Environment): string {
 
 /** SECURITY: what is wrong with the key is said without printing it. */
 function readReceipts(env: Environment) {
-  const seed = Buffer.from(env.text('RECEIPT_KEY', ''), 'base64');
-  if (seed.length !== 0 && seed.length !== 32) {
-    env.problems.push('RECEIPT_KEY must be 32 bytes in base64; `asper receipts new-key` makes one');
-  }
-  const retired = env
-    .text('RECEIPT_KEYS_RETIRED', '')
-    .split(',')
-    .map((key) => key.trim())
-    .filter(Boolean);
+  const seed = env.secret('RECEIPT_KEY', '`asper receipts new-key` makes one');
+  const retired = env.list('RECEIPT_KEYS_RETIRED');
   for (const key of retired) {
     env.check(
       /^[\w-]{43}$/.test(key),
@@ -179,7 +131,7 @@ function readReceipts(env: Environment) {
   }
   return {
     /** Ed25519 seed that receipts are signed with; absent, one is made, except in production. */
-    receiptKeySeed: seed.length === 32 ? seed : undefined,
+    receiptKeySeed: seed,
     /** Earlier public keys, so that receipts which they signed can still be verified. */
     receiptKeysRetired: retired,
     /** Who a receipt says that it is from. */

@@ -2,15 +2,8 @@
  * Every error that a caller can meet, in one table, in order of precedence: the first that applies is the one
  * answered. `docs/errors.md` and the pages under `/errors/…` are written from it.
  */
-
-interface ErrorEntry {
-  status: number;
-  title: string;
-  /** Whether the same request can succeed later without a change. */
-  retryable: boolean;
-  cause: string;
-  fix: string;
-}
+import { AUTH_CONFLICTS, AUTH_ERRORS, AUTH_NOT_FOUND } from './auth/auth.errors.js';
+import type { ErrorEntry } from './error.entry.js';
 
 export const ERRORS = {
   not_found: {
@@ -41,6 +34,7 @@ export const ERRORS = {
     cause: 'The `Content-Type` is not one that the API reads.',
     fix: 'Send `Content-Type: application/json`.',
   },
+  ...AUTH_ERRORS,
   not_acceptable: {
     status: 406,
     title: 'No such form of the answer',
@@ -90,6 +84,7 @@ export const ERRORS = {
     cause: 'The wallet has no entry with this number.',
     fix: 'List the entries of the wallet with GET /v1/wallets/{wallet_id}/entries.',
   },
+  ...AUTH_NOT_FOUND,
   idempotency_key_not_found: {
     status: 404,
     title: 'The key was never used',
@@ -146,6 +141,7 @@ export const ERRORS = {
     cause: 'The wallet stands for the outside world; it moves only as the other side of credits and debits.',
     fix: 'Name a customer wallet.',
   },
+  ...AUTH_CONFLICTS,
   hold_not_active: {
     status: 409,
     title: 'The hold has ended',

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { ConfigError, readConfig } from '../src/config.js';
@@ -39,10 +40,15 @@ describe('the configuration', () => {
   });
 
   it.each([
-    [{ NODE_ENV: 'production' }, /AUTH=required/],
-    [{ NODE_ENV: 'production', AUTH: 'open' }, /refused with NODE_ENV=production/],
-    [{ HOST: '0.0.0.0' }, /AUTH=required/],
-    [{ HOST: '127.evil.example' }, /AUTH=required/],
+    [{ NODE_ENV: 'production' }, /^AUTH_SECRET is needed/],
+    [{ NODE_ENV: 'production', AUTH: 'open' }, /AUTH=open .* refused with NODE_ENV=production/],
+    [{ NODE_ENV: 'production', CODE_SENDER: 'console' }, /CODE_SENDER=console/],
+    [{ NODE_ENV: 'production', TYPEORM_SYNCHRONIZE: 'true' }, /TYPEORM_SYNCHRONIZE/],
+    [{ NODE_ENV: 'production', DATABASE_URL: 'postgres://asper:postgres@db/asper' }, /DATABASE_URL has a password/],
+    [{ AUTH_SECRET: Buffer.alloc(32).toString('base64') }, /^AUTH_SECRET must be 32 random bytes/],
+    [{ CODE_SENDER: 'webhook' }, /CODE_WEBHOOK_URL.*CODE_WEBHOOK_SECRET/],
+    [{ TRUSTED_PROXIES: '10.0.0.0/33' }, /^TRUSTED_PROXIES/],
+    [{ CORS_ORIGINS: 'https://app.example.com/' }, /^CORS_ORIGINS/],
   ])('does not start with %p', (env, reason) => {
     expect(mistakes(env as Record<string, string>).join()).toMatch(reason);
   });
@@ -50,11 +56,11 @@ describe('the configuration', () => {
   it('says what is wrong with a receipt key without printing it', () => {
     const found = mistakes({ RECEIPT_KEY: 'c2VjcmV0', RECEIPT_KEYS_RETIRED: 'short' });
     expect(found).toEqual([
-      expect.stringMatching(/^RECEIPT_KEY must be 32 bytes/),
+      expect.stringMatching(/^RECEIPT_KEY must be 32 random bytes/),
       expect.stringMatching(/^RECEIPT_KEYS_RETIRED must be/),
     ]);
     expect(found.join()).not.toContain('c2VjcmV0');
-    expect(readConfig({ RECEIPT_KEY: Buffer.alloc(32, 7).toString('base64') }).receiptKeySeed).toHaveLength(32);
+    expect(readConfig({ RECEIPT_KEY: randomBytes(32).toString('base64') }).receiptKeySeed).toHaveLength(32);
   });
 
   it.each(['0', '-1', '65', '1.5', 'abc', 'two'])('does not start WORKERS=%s', (workers) => {
@@ -79,16 +85,19 @@ describe('the configuration', () => {
     expect(readConfig({ WORKERS: '4', EXTERNAL_STRIPE: '14' }).externalStripe).toBe(14);
   });
 
+  it.each(['0.0.0.0', '127.evil.example'])('is secured on %s unless told', (HOST) => {
+    expect(readConfig({ HOST }).auth).toBe('required');
+  });
+
   it('takes open mode on another address only where it is said out loud', () => {
     expect(mistakes({ HOST: '0.0.0.0', AUTH: 'open' })).toEqual([]);
   });
 
   it('finds every variable it reads in .env.example, with its default', () => {
     const example = readFileSync('.env.example', 'utf8');
-    const read = [...readFileSync('src/config.ts', 'utf8').matchAll(/(?:text|integer|oneOf)\('([A-Z_]+)'/g)].map(
-      ([, name]) => name!,
-    );
-    expect(read.length).toBeGreaterThan(15);
+    const source = readFileSync('src/config.ts', 'utf8') + readFileSync('src/auth/auth.config.ts', 'utf8');
+    const read = [...source.matchAll(/(?:text|integer|oneOf|list|secret)\('([A-Z_]+)'/g)].map(([, name]) => name!);
+    expect(read.length).toBeGreaterThan(35);
     for (const name of read) expect(example).toMatch(new RegExp(`^#? ?${name}=`, 'm'));
   });
 });

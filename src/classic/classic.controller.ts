@@ -4,6 +4,7 @@
  */
 import { Body, Controller, Get, Header, HttpCode, Inject, Param, Post, Query } from '@nestjs/common';
 import { ApiBadRequestResponse, ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Needs } from '../auth/access.js';
 import { CurrentCaller, type Caller } from '../caller.js';
 import { CONFIG, type Config } from '../config.js';
 import { Problem } from '../errors.js';
@@ -43,6 +44,7 @@ export class ClassicController {
   ) {}
 
   @Post('register')
+  @Needs('users:write')
   @ApiOperation({ summary: 'Register a user' })
   @ApiCreatedResponse({ type: ClassicRegisteredBody })
   async register(@Body() dto: ClassicRegisterDto, @CurrentCaller() caller: Caller) {
@@ -51,6 +53,7 @@ export class ClassicController {
   }
 
   @Post('wallet/create')
+  @Needs('wallets:write')
   @ApiOperation({ summary: 'Create the wallet of a user' })
   @ApiCreatedResponse({ type: ClassicWalletBody })
   async create(@Body() dto: ClassicCreateDto, @CurrentCaller() caller: Caller) {
@@ -59,6 +62,7 @@ export class ClassicController {
   }
 
   @Post('wallet/credit')
+  @Needs('transactions:write')
   @HttpCode(200)
   @Header('Content-Type', JSON_TYPE)
   @ApiOperation({ summary: 'Credit a wallet' })
@@ -69,6 +73,7 @@ export class ClassicController {
   }
 
   @Post('wallet/debit')
+  @Needs('transactions:write')
   @HttpCode(200)
   @Header('Content-Type', JSON_TYPE)
   @ApiOperation({ summary: 'Debit a wallet' })
@@ -79,6 +84,7 @@ export class ClassicController {
   }
 
   @Get('wallet/balance/:wallet_id')
+  @Needs('wallets:read')
   @Header('Content-Type', JSON_TYPE)
   @ApiOperation({ summary: 'Read the balance of a wallet' })
   @ApiOkResponse({ type: ClassicBalanceBody })
@@ -88,6 +94,7 @@ export class ClassicController {
   }
 
   @Get('wallet/transactions')
+  @Needs('wallets:read')
   @Header('Content-Type', JSON_TYPE)
   @ApiOperation({ summary: 'Read the history of a wallet with totals' })
   @ApiOkResponse({ type: ClassicHistoryBody })

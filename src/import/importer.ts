@@ -1,5 +1,6 @@
 /** One import, from the first line to the summary. */
 import type { INestApplicationContext } from '@nestjs/common';
+import { OPERATOR } from '../caller.js';
 import { writeFileSync } from 'node:fs';
 import type { Config } from '../config.js';
 import { formatAmount, parseAmount } from '../money.js';
@@ -51,7 +52,7 @@ export class Importer {
     this.walletsService = service.get(WalletsService, { strict: false });
     this.wallets = new AccountWallets(
       this.walletsService,
-      { scope: `import:${source}` },
+      { ...OPERATOR, scope: `import:${source}` },
       {
         currency,
         minimumBalance,

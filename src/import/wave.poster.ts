@@ -9,7 +9,7 @@
  * an account commit while an earlier one is being repeated. The next wave is read and its wallets are opened meanwhile.
  */
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
-import type { Caller } from '../caller.js';
+import { OPERATOR, type Caller } from '../caller.js';
 import { isDatabaseFault } from '../database/sqlstate.js';
 import { ERRORS, Problem } from '../errors.js';
 import type { TransactionsService } from '../transactions/transactions.service.js';
@@ -109,7 +109,7 @@ export class WavePoster {
   private async postOne(movement: Movement, walletId: string): Promise<MovementOutcome | { failure: unknown }> {
     const { amount, operation, effectiveAt, transactionId, type } = movement;
     const dto = { amount, description: operation, reference: transactionId, effective_at: effectiveAt };
-    const caller: Caller = { scope: `import:${this.options.source}`, idempotencyKey: transactionId };
+    const caller: Caller = { ...OPERATOR, scope: `import:${this.options.source}`, idempotencyKey: transactionId };
     try {
       const { body, replayed } = await this.transactions[type](walletId, dto, caller);
       // Written by formatAmount with exactly the currency's decimals; parseAmount stops at the largest single amount.

@@ -1,5 +1,6 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Needs } from '../auth/access.js';
 import { ApiErrors } from '../openapi.js';
 import { CheckBody, CheckQuery, TrialBalanceBody } from './ledger.dto.js';
 import { LedgerService } from './ledger.service.js';
@@ -10,6 +11,7 @@ export class LedgerController {
   constructor(private readonly ledger: LedgerService) {}
 
   @Get('trial-balance')
+  @Needs('ledger:admin')
   @ApiOperation({ summary: 'All money by currency: people, the house, the world outside, and zero' })
   @ApiOkResponse({ type: TrialBalanceBody })
   @ApiErrors('database_unavailable')
@@ -18,6 +20,7 @@ export class LedgerController {
   }
 
   @Get('check')
+  @Needs('ledger:admin')
   @ApiOperation({ summary: 'Re-derive every law from the rows, of one wallet or of a small ledger' })
   @ApiOkResponse({ type: CheckBody })
   @ApiErrors('validation_failed', 'wallet_not_found', 'ledger_too_large', 'overloaded', 'database_unavailable')

@@ -1,6 +1,7 @@
 /** The pages that the `type` of an error leads to. */
 import { Controller, Get, Header, Param } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
+import { Public } from '../auth/access.js';
 import { ERRORS, Problem, type ErrorCode } from '../errors.js';
 
 const HTML = 'text/html; charset=utf-8';
@@ -9,6 +10,7 @@ const HTML = 'text/html; charset=utf-8';
 @Controller('errors')
 export class ErrorsController {
   @Get()
+  @Public()
   @Header('Content-Type', HTML)
   index(): string {
     const rows = Object.entries(ERRORS).map(
@@ -18,6 +20,7 @@ export class ErrorsController {
   }
 
   @Get(':code')
+  @Public()
   @Header('Content-Type', HTML)
   read(@Param('code') code: string): string {
     if (!Object.hasOwn(ERRORS, code)) throw new Problem('not_found', 'There is no such error; /errors lists them all.');

@@ -1,5 +1,6 @@
 import { Controller, Get, Inject } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiProperty, ApiTags } from '@nestjs/swagger';
+import { Public } from '../auth/access.js';
 import { readFileSync } from 'node:fs';
 import { DataSource } from 'typeorm';
 import { CONFIG, type Config } from '../config.js';
@@ -28,6 +29,7 @@ export class HealthController {
   ) {}
 
   @Get('health/live')
+  @Public()
   @ApiOperation({ summary: 'The process runs. Never touches the database' })
   @ApiOkResponse({ type: HealthBody })
   @ApiErrors()
@@ -36,6 +38,7 @@ export class HealthController {
   }
 
   @Get('health/ready')
+  @Public()
   @ApiOperation({ summary: 'The service can do its work: the database answers' })
   @ApiOkResponse({ type: HealthBody })
   @ApiErrors('database_unavailable')
@@ -47,6 +50,7 @@ export class HealthController {
   }
 
   @Get('version')
+  @Public()
   @ApiOperation({ summary: 'Which version runs' })
   @ApiOkResponse({ type: VersionBody })
   @ApiErrors()

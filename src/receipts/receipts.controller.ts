@@ -1,5 +1,6 @@
 import { Controller, Get, Param } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Needs, Public } from '../auth/access.js';
 import { ApiErrors } from '../openapi.js';
 import { EntryParam, ReceiptKeysBody, SignedReceiptBody } from './receipts.dto.js';
 import { ReceiptsService } from './receipts.service.js';
@@ -10,6 +11,7 @@ export class ReceiptsController {
   constructor(private readonly receipts: ReceiptsService) {}
 
   @Get('wallets/:wallet_id/entries/:seq/receipt')
+  @Needs('wallets:read', 'wallet_id')
   @ApiOperation({ summary: 'A signed receipt of an entry, to be verified offline' })
   @ApiOkResponse({ type: SignedReceiptBody })
   @ApiErrors(
@@ -24,6 +26,7 @@ export class ReceiptsController {
   }
 
   @Get('receipts/keys')
+  @Public()
   @ApiOperation({ summary: 'The public keys that receipts are verified with, as a JWKS' })
   @ApiOkResponse({ type: ReceiptKeysBody })
   @ApiErrors()

@@ -1,5 +1,6 @@
 import { Controller, Get, Param, Query, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Needs } from '../auth/access.js';
 import { Accepted } from '../accept.js';
 import { download, type Reply } from '../answer.js';
 import { ApiErrors, ApiPage } from '../openapi.js';
@@ -24,6 +25,7 @@ export class StatementsController {
   ) {}
 
   @Get('entries')
+  @Needs('wallets:read', 'wallet_id')
   @ApiOperation({ summary: 'History of a wallet with the balance after each entry, newest first' })
   @ApiPage(EntryBody)
   @ApiErrors('validation_failed', 'wallet_not_found', 'database_unavailable')
@@ -32,6 +34,7 @@ export class StatementsController {
   }
 
   @Get('balance')
+  @Needs('wallets:read', 'wallet_id')
   @ApiOperation({ summary: 'Balance now or at any instant, by posting or by effective time' })
   @ApiOkResponse({ type: BalanceBody })
   @ApiErrors('validation_failed', 'wallet_not_found', 'database_unavailable')
@@ -40,6 +43,7 @@ export class StatementsController {
   }
 
   @Get('summary')
+  @Needs('wallets:read', 'wallet_id')
   @ApiOperation({ summary: 'Opening, total credit, total debit and closing over days, also by day, week or month' })
   @ApiOkResponse({ type: SummaryBody })
   @ApiErrors('validation_failed', 'wallet_not_found', 'database_unavailable')
@@ -48,6 +52,7 @@ export class StatementsController {
   }
 
   @Get('statement')
+  @Needs('wallets:read', 'wallet_id')
   @ApiOperation({ summary: 'Statement over days as JSON, CSV or PDF, by `Accept`' })
   @ApiStatement()
   @ApiErrors('not_acceptable', 'validation_failed', 'wallet_not_found', 'database_unavailable')

@@ -1,5 +1,6 @@
 import { Body, Controller, Get, Param, Patch, Post, Query, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Needs } from '../auth/access.js';
 import { answer, withETag, type Reply } from '../answer.js';
 import { CurrentCaller, type Caller } from '../caller.js';
 import { ApiErrors, ApiIfMatch, ApiMoney, ApiPage, ApiWrite } from '../openapi.js';
@@ -26,6 +27,7 @@ export class HoldsController {
   constructor(private readonly holds: HoldsService) {}
 
   @Post('wallets/:wallet_id/holds')
+  @Needs('transactions:write')
   @ApiOperation({ summary: 'Hold money of a wallet: it is set aside, and counts like spent until it is released' })
   @ApiMoney(HoldBody)
   @ApiWrite('wallet_not_found', 'system_wallet', ...AVAILABLE_ERRORS, 'overloaded')
@@ -41,6 +43,7 @@ export class HoldsController {
   }
 
   @Get('wallets/:wallet_id/holds')
+  @Needs('transactions:read', 'wallet_id')
   @ApiOperation({ summary: 'List the holds of a wallet, newest first' })
   @ApiPage(HoldBody)
   @ApiErrors('validation_failed', 'wallet_not_found', 'system_wallet', 'database_unavailable')
@@ -49,6 +52,7 @@ export class HoldsController {
   }
 
   @Get('holds/:hold_id')
+  @Needs('transactions:read', 'hold_id')
   @ApiOperation({ summary: 'Read a hold' })
   @ApiOkResponse({ type: HoldBody })
   @ApiErrors('validation_failed', 'hold_not_found', 'database_unavailable')
@@ -57,6 +61,7 @@ export class HoldsController {
   }
 
   @Get('holds/:hold_id/changes')
+  @Needs('transactions:read', 'hold_id')
   @ApiOperation({ summary: 'Read what happened to a hold, latest first' })
   @ApiPage(HoldChangeBody)
   @ApiErrors('validation_failed', 'hold_not_found', 'database_unavailable')
@@ -65,6 +70,7 @@ export class HoldsController {
   }
 
   @Patch('holds/:hold_id')
+  @Needs('transactions:write')
   @ApiOperation({ summary: 'Raise, lower or extend a hold' })
   @ApiOkResponse({ type: HoldBody })
   @ApiWrite(...HOLD_ERRORS, ...AVAILABLE_ERRORS, 'hold_too_low')
@@ -80,6 +86,7 @@ export class HoldsController {
   }
 
   @Post('holds/:hold_id/captures')
+  @Needs('transactions:write')
   @ApiOperation({ summary: 'Capture a hold, whole or in part: the money goes to a wallet or outside' })
   @ApiMoney(TransactionBody, DryRunTransactionBody)
   @ApiWrite(
@@ -100,6 +107,7 @@ export class HoldsController {
   }
 
   @Post('holds/:hold_id/void')
+  @Needs('transactions:write')
   @ApiOperation({ summary: 'Void a hold: what is left of it is free again' })
   @ApiMoney(HoldBody)
   @ApiWrite(...HOLD_ERRORS)

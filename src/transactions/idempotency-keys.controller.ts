@@ -1,5 +1,6 @@
 import { Controller, Get, Param } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Anyone } from '../auth/access.js';
 import { CurrentCaller, type Caller } from '../caller.js';
 import { Problem, problemBody, type ErrorCode, type FieldError } from '../errors.js';
 import { IdempotencyService } from '../idempotency/idempotency.service.js';
@@ -18,6 +19,7 @@ export class IdempotencyKeysController {
   ) {}
 
   @Get(':key')
+  @Anyone()
   @ApiOperation({ summary: 'Read what a key led to' })
   @ApiOkResponse({ type: IdempotencyKeyBody })
   @ApiErrors('validation_failed', 'idempotency_key_not_found', 'database_unavailable')

@@ -1,5 +1,6 @@
 import { Body, Controller, Get, Param, Post, Query, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Needs } from '../auth/access.js';
 import { answer, type Reply } from '../answer.js';
 import { CurrentCaller, type Caller } from '../caller.js';
 import { ApiErrors, ApiIfMatch, ApiMoney, ApiPage, ApiWrite } from '../openapi.js';
@@ -43,6 +44,7 @@ export class TransactionsController {
   ) {}
 
   @Post('wallets/:wallet_id/credits')
+  @Needs('transactions:write')
   @ApiOperation({ summary: 'Credit a wallet: money comes in from outside' })
   @ApiMoney(TransactionBody, DryRunTransactionBody)
   @ApiWrite(...MONEY_ERRORS)
@@ -58,6 +60,7 @@ export class TransactionsController {
   }
 
   @Post('wallets/:wallet_id/debits')
+  @Needs('transactions:write', 'wallet_id')
   @ApiOperation({ summary: 'Debit a wallet: money goes out' })
   @ApiMoney(TransactionBody, DryRunTransactionBody)
   @ApiWrite(...PAYING_ERRORS)
@@ -73,6 +76,7 @@ export class TransactionsController {
   }
 
   @Post('transfers')
+  @Needs('transactions:write', 'self')
   @ApiOperation({ summary: 'Transfer between two wallets of one currency' })
   @ApiMoney(TransactionBody, DryRunTransactionBody)
   @ApiWrite(...PAYING_ERRORS, 'currency_mismatch')
@@ -87,6 +91,7 @@ export class TransactionsController {
   }
 
   @Post('transactions')
+  @Needs('transactions:write')
   @ApiOperation({ summary: 'Post many legs at once: splits, fees, exchange through a house wallet' })
   @ApiMoney(TransactionBody, DryRunTransactionBody)
   @ApiWrite(...PAYING_ERRORS)
@@ -101,6 +106,7 @@ export class TransactionsController {
   }
 
   @Post('transactions/batch')
+  @Needs('transactions:write')
   @ApiOperation({ summary: 'Post up to 1,000 movements at once, all or nothing or each by itself' })
   @ApiMoney(BatchBody)
   @ApiWrite(...PAYING_ERRORS, 'currency_mismatch', 'batch_refused')
@@ -114,6 +120,7 @@ export class TransactionsController {
   }
 
   @Post('transactions/:transaction_id/reversals')
+  @Needs('transactions:reverse')
   @ApiOperation({ summary: 'Reverse a transaction, whole or in part' })
   @ApiMoney(TransactionBody, DryRunTransactionBody)
   @ApiWrite(
@@ -137,6 +144,7 @@ export class TransactionsController {
   }
 
   @Get('transactions/:transaction_id/reversals')
+  @Needs('transactions:read', 'transaction_id')
   @ApiOperation({ summary: 'Read what was reversed of a transaction, and what still can be' })
   @ApiOkResponse({ type: ReversalsBody })
   @ApiErrors('validation_failed', 'transaction_not_found', 'database_unavailable')
@@ -145,6 +153,7 @@ export class TransactionsController {
   }
 
   @Get('transactions')
+  @Needs('transactions:read', 'self')
   @ApiOperation({ summary: 'List transactions, newest first' })
   @ApiPage(TransactionBody)
   @ApiErrors('validation_failed', 'database_unavailable')
@@ -153,6 +162,7 @@ export class TransactionsController {
   }
 
   @Get('transactions/:transaction_id')
+  @Needs('transactions:read', 'transaction_id')
   @ApiOperation({ summary: 'Read a transaction with its entries' })
   @ApiOkResponse({ type: TransactionBody })
   @ApiErrors('validation_failed', 'transaction_not_found', 'database_unavailable')

@@ -1,5 +1,6 @@
 import { Body, Controller, Get, Param, Post, Put, Query, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Needs } from '../auth/access.js';
 import { answer, type Reply } from '../answer.js';
 import { CurrentCaller, type Caller } from '../caller.js';
 import { ApiErrors, ApiIfMatch, ApiMoney, ApiPage, ApiWrite } from '../openapi.js';
@@ -21,6 +22,7 @@ export class WalletStatesController {
   ) {}
 
   @Post('freeze')
+  @Needs('wallets:admin')
   @ApiOperation({ summary: 'Freeze a wallet: nothing leaves it, or nothing moves at all' })
   @ApiMoney(StatusChangeBody)
   @ApiWrite(...STATUS_ERRORS)
@@ -36,6 +38,7 @@ export class WalletStatesController {
   }
 
   @Post('unfreeze')
+  @Needs('wallets:admin')
   @ApiOperation({ summary: 'Unfreeze a wallet' })
   @ApiMoney(StatusChangeBody)
   @ApiWrite(...STATUS_ERRORS, 'wallet_not_frozen')
@@ -51,6 +54,7 @@ export class WalletStatesController {
   }
 
   @Post('close')
+  @Needs('wallets:admin')
   @ApiOperation({ summary: 'Close a wallet for good, empty or swept into another' })
   @ApiMoney(StatusChangeBody)
   @ApiWrite(
@@ -70,6 +74,7 @@ export class WalletStatesController {
   }
 
   @Get('status-changes')
+  @Needs('wallets:read')
   @ApiOperation({ summary: 'Read who froze, unfroze or closed a wallet, when and why; latest first' })
   @ApiPage(StatusChangeBody)
   @ApiErrors('validation_failed', 'wallet_not_found', 'system_wallet', 'database_unavailable')
@@ -78,6 +83,7 @@ export class WalletStatesController {
   }
 
   @Get('limits')
+  @Needs('wallets:read', 'wallet_id')
   @ApiOperation({ summary: 'Read the limits of a wallet and what is left of them' })
   @ApiOkResponse({ type: LimitsBody })
   @ApiErrors('validation_failed', 'wallet_not_found', 'database_unavailable')
@@ -86,6 +92,7 @@ export class WalletStatesController {
   }
 
   @Put('limits')
+  @Needs('wallets:admin')
   @ApiOperation({ summary: 'Set all limits of a wallet; what is left out is unlimited' })
   @ApiOkResponse({ type: LimitsBody })
   @ApiErrors(

@@ -1,5 +1,6 @@
 import { Body, Controller, Get, Param, Patch, Post, Query, Res } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Needs } from '../auth/access.js';
 import { answer, withETag, type Reply } from '../answer.js';
 import { CurrentCaller, type Caller } from '../caller.js';
 import { ApiErrors, ApiIfMatch, ApiPage, ApiWrite } from '../openapi.js';
@@ -12,6 +13,7 @@ export class UsersController {
   constructor(private readonly users: UsersService) {}
 
   @Post()
+  @Needs('users:write')
   @ApiOperation({ summary: 'Register a user by phone number' })
   @ApiCreatedResponse({ type: UserBody })
   @ApiWrite('phone_number_taken')
@@ -24,6 +26,7 @@ export class UsersController {
   }
 
   @Get()
+  @Needs('users:read')
   @ApiOperation({ summary: 'List users, or find one by phone number' })
   @ApiPage(UserBody)
   @ApiErrors('validation_failed', 'database_unavailable')
@@ -32,6 +35,7 @@ export class UsersController {
   }
 
   @Get(':user_id')
+  @Needs('users:read', 'user_id')
   @ApiOperation({ summary: 'Read a user' })
   @ApiOkResponse({ type: UserBody })
   @ApiErrors('validation_failed', 'user_not_found', 'database_unavailable')
@@ -40,6 +44,7 @@ export class UsersController {
   }
 
   @Patch(':user_id')
+  @Needs('users:write')
   @ApiOperation({ summary: 'Change phone number, status or metadata of a user' })
   @ApiOkResponse({ type: UserBody })
   @ApiIfMatch()

@@ -1,5 +1,6 @@
 import { Body, Controller, Get, Param, Patch, Post, Query, Res } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Needs } from '../auth/access.js';
 import { answer, withETag, type Reply } from '../answer.js';
 import { CurrentCaller, type Caller } from '../caller.js';
 import { ApiErrors, ApiIfMatch, ApiPage, ApiWrite } from '../openapi.js';
@@ -19,6 +20,7 @@ export class WalletsController {
   constructor(private readonly wallets: WalletsService) {}
 
   @Post()
+  @Needs('wallets:write', 'self')
   @ApiOperation({ summary: 'Open a wallet for a user, or one of the house' })
   @ApiCreatedResponse({ type: WalletBody })
   @ApiWrite('user_not_found', 'user_suspended', 'wallet_exists')
@@ -27,6 +29,7 @@ export class WalletsController {
   }
 
   @Get()
+  @Needs('wallets:read', 'self')
   @ApiOperation({ summary: 'List wallets, newest first' })
   @ApiPage(WalletBody)
   @ApiErrors('validation_failed', 'database_unavailable')
@@ -35,6 +38,7 @@ export class WalletsController {
   }
 
   @Get(':wallet_id')
+  @Needs('wallets:read', 'wallet_id')
   @ApiOperation({ summary: 'Read a wallet with balance, held and available' })
   @ApiOkResponse({ type: WalletBody })
   @ApiErrors('validation_failed', 'wallet_not_found', 'database_unavailable')
@@ -43,6 +47,7 @@ export class WalletsController {
   }
 
   @Patch(':wallet_id')
+  @Needs('wallets:write')
   @ApiOperation({ summary: 'Change label, minimum balance or metadata of a wallet' })
   @ApiOkResponse({ type: WalletBody })
   @ApiIfMatch()

@@ -1,0 +1,81 @@
+/** Who calls, and whether they may. Every request to a route passes here, before its fields are looked at. */
+import { Inject, Injectable, Logger, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import { OPERATOR, type KnownRequest } from '../caller.js';
+import { CONFIG, type Config } from '../config.js';
+import { Problem } from '../errors.js';
+import { accessOf, type Access } from './access.js';
+import { isIPv6 } from 'node:net';
+import type { Known } from './known.js';
+import { Ownership } from './ownership.js';
+import { Principals } from './principals.js';
+
+@Injectable()
+export class AccessGuard implements CanActivate {
+  private readonly logger = new Logger(AccessGuard.name);
+
+  constructor(
+    private readonly principals: Principals,
+    private readonly ownership: Ownership,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
+
+  /**
+   * Lets a request in, with its `principal` set.
+   * @throws {Problem} `unauthenticated`, `token_expired`, `address_not_allowed`, `forbidden`, `insufficient_scope`, and for a
+   *   person what an absent object would be answered with.
+   */
+  canActivate(context: ExecutionContext): boolean | Promise<boolean> {
+    const access = accessOf(context);
+    if (!access) {
+      this.logger.error(`${context.getClass().name}.${context.getHandler().name} does not say who may call it`);
+      throw new Problem('forbidden', 'This route is not open to anybody.');
+    }
+    if (access.kind === 'public') return true;
+    const request = context.switchToHttp().getRequest<KnownRequest>();
+    const credential = credentialOf(request);
+    if (credential === undefined) {
+      if (this.config.auth !== 'open') throw new Problem('unauthenticated', 'The request carries no credentials.');
+      request.principal = OPERATOR;
+      return access.kind !== 'person' || refusePerson();
+    }
+    const known = this.principals.of(credential);
+    return known instanceof Promise
+      ? known.then((found) => this.admit(found, access, request))
+      : this.admit(known, access, request);
+  }
+
+  private admit(known: Known, access: Access, request: KnownRequest): boolean | Promise<boolean> {
+    const { allowed, userId, scopes } = known;
+    if (allowed && !allowed.check(request.ip, isIPv6(request.ip) ? 'ipv6' : 'ipv4')) {
+      throw new Problem('address_not_allowed', `The API key may not be used from ${request.ip}.`);
+    }
+    request.principal = known;
+    if (access.kind === 'person') return userId !== undefined || refusePerson();
+    if (access.kind !== 'scope') return true;
+    if (userId === undefined) {
+      if (scopes.has(access.scope)) return true;
+      throw new Problem('insufficient_scope', `This needs the scope ${access.scope}.`);
+    }
+    if (!access.own) throw new Problem('forbidden', 'This is for servers and operators.');
+    if (access.own === 'self') return true;
+    const id = (request.params as Record<string, unknown>)[access.own];
+    return this.ownership.check(access.own, id, userId).then(() => true);
+  }
+}
+
+function refusePerson(): never {
+  throw new Problem('forbidden', 'This is for a person who signed in.');
+}
+
+/**
+ * What a request presents: an access token or API key as `Authorization: Bearer`, or a key as `X-API-Key`.
+ * @throws {Problem} `unauthenticated` on another scheme, or on both headers: which of them counts would be a guess.
+ */
+function credentialOf({ headers }: KnownRequest): string | undefined {
+  const { authorization, 'x-api-key': key } = headers;
+  if (authorization === undefined) return key === undefined ? undefined : String(key);
+  if (key !== undefined) throw new Problem('unauthenticated', 'Send Authorization or X-API-Key, not both.');
+  const bearer = /^Bearer +([\x21-\x7e]{1,4096})$/i.exec(authorization)?.[1];
+  if (!bearer) throw new Problem('unauthenticated', 'Authorization must be "Bearer" and an access token or API key.');
+  return bearer;
+}

@@ -1,0 +1,14 @@
+import type { BlockList } from 'node:net';
+import type { Principal } from '../caller.js';
+
+/** Whom a credential stands for, as long as it is good. */
+export interface Known extends Principal {
+  /** The session or API key, by which its end is told. */
+  credentialId: string;
+  /** Milliseconds since 1970. */
+  goodUntil: number;
+  /** Where it may be used from; absent: anywhere. */
+  allowed?: BlockList;
+  /** 0: no limit. */
+  requestsPerMinute: number;
+}
