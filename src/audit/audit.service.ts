@@ -40,7 +40,7 @@ export class AuditService {
       objectType: act.objectType,
       objectId: act.objectId,
       reason: act.reason ?? null,
-      details: act.details ?? null,
+      details: (act.details ?? null) as object,
       address: caller.address ?? null,
       requestId: caller.requestId ?? null,
       createdAt: () => 'now()',
