@@ -41,7 +41,7 @@ describe('real time', () => {
           const sentAt = performance.now();
           const seq = isRead
             ? (await api.wallet(wallets[w]!.id)).entry_count
-            : expectStatus(201, await api.debit(wallets[w]!.id, '0.01')).entries[0]!.seq;
+            : expectStatus(201, await api.debit(wallets[w]!.id, '0.01')).entries[0]!.seq!;
           seen[w]!.push({ sentAt, heardAt: performance.now(), seq, isRead });
         }
       }),

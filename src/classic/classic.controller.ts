@@ -122,5 +122,5 @@ export class ClassicController {
 }
 
 function balanceAfter({ entries }: TransactionBody, walletId: string): string {
-  return entries.find((entry) => entry.wallet_id === walletId)!.balance_after;
+  return entries.find((entry) => entry.wallet_id === walletId)!.balance_after!;
 }

@@ -114,7 +114,7 @@ export class WavePoster {
       const { body, replayed } = await this.transactions[type](walletId, dto, caller);
       // Written by formatAmount with exactly the currency's decimals; parseAmount stops at the largest single amount.
       const { balance_after } = body.entries.find(({ wallet_id }) => wallet_id === walletId)!;
-      return { kind: 'posted', replayed, balanceAfterMinor: BigInt(balance_after.replace('.', '')) };
+      return { kind: 'posted', replayed, balanceAfterMinor: BigInt(balance_after!.replace('.', '')) };
     } catch (error) {
       if (error instanceof Problem && error.status < 500) {
         return { kind: 'refused', reason: `${error.code}: ${error.detail}` };

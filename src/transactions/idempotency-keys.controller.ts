@@ -6,7 +6,7 @@ import { Problem, problemBody, type ErrorCode, type FieldError } from '../errors
 import { IdempotencyService } from '../idempotency/idempotency.service.js';
 import { ApiErrors } from '../openapi.js';
 import { BatchService, isKeptBatch } from './batch.service.js';
-import { IdempotencyKeyBody, IdempotencyKeyParam } from './transactions.dto.js';
+import { IdempotencyKeyBody, IdempotencyKeyParam } from './idempotency-keys.dto.js';
 import { TransactionsService } from './transactions.service.js';
 
 @ApiTags('Transactions')
@@ -28,7 +28,7 @@ export class IdempotencyKeysController {
     if (!found) throw new Problem('idempotency_key_not_found', 'Nothing was executed under this key.');
     const created_at = found.createdAt.toISOString();
     if (found.kind === 'executed') {
-      return { key, status_code: 201, body: await this.transactions.read(found.transactionId), created_at };
+      return { key, status_code: 201, body: await this.transactions.read(found.transactionId, caller), created_at };
     }
     return { key, status_code: found.statusCode, body: await this.bodyOf(found.statusCode, found.body), created_at };
   }

@@ -8,6 +8,7 @@ import { Problem } from '../errors.js';
 import { fingerprintOf, IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
 import type { FoundOutcome } from '../idempotency/idempotency.store.js';
 import type { Posted, Posting } from './ledger.js';
+import { PersonView } from './person-view.js';
 import { PostingEngine, type Instruction, type InstructionOutcome } from './posting.engine.js';
 import type { Decision } from './posting.rules.js';
 import { transactionBody, type TransactionBody } from './transactions.dto.js';
@@ -19,6 +20,7 @@ export class PostingService {
     private readonly engine: PostingEngine,
     private readonly queries: TransactionsQueries,
     private readonly idempotency: IdempotencyService,
+    private readonly view: PersonView,
   ) {}
 
   /**
@@ -32,7 +34,7 @@ export class PostingService {
     build: () => Posting,
     isDryRun: boolean,
   ): Promise<Answer<TransactionBody>> {
-    return this.once(caller, request, isDryRun, async (key) => {
+    const answer = this.once(caller, request, isDryRun, async (key) => {
       const posting = build();
       const outcome = await this.engine.post({ id: posting.id, ...key, postings: [posting], isDryRun });
       if (!('outcomes' in outcome)) {
@@ -43,6 +45,7 @@ export class PostingService {
       const body = transactionBody(onlyPosted(outcome).transaction!);
       return isDryRun ? dryRun(body) : { status: 201, body, replayed: false };
     });
+    return caller.userId === undefined ? answer : this.seenBy(caller, answer);
   }
 
   /**
@@ -93,6 +96,11 @@ export class PostingService {
     const outcome = this.idempotency.replay(found, fingerprint);
     if (outcome.kind !== 'answered') throw new Error('a key of one transaction has the fingerprint of something else');
     return { status: outcome.statusCode, body: outcome.body as Body, replayed: fingerprint !== undefined };
+  }
+
+  private async seenBy(caller: Caller, answering: Promise<Answer<TransactionBody>>): Promise<Answer<TransactionBody>> {
+    const answer = await answering;
+    return { ...answer, body: (await this.view.of([answer.body], caller))[0]! };
   }
 
   private executed(found: FoundOutcome & { now: Date }, fingerprint?: string): string {

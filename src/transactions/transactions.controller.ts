@@ -20,7 +20,6 @@ import {
   TransactionIdParam,
   TransferDto,
 } from './transactions.dto.js';
-import { TransactionsQueries } from './transactions.queries.js';
 import { TransactionsService } from './transactions.service.js';
 
 const MONEY_ERRORS = [
@@ -40,7 +39,6 @@ export class TransactionsController {
   constructor(
     private readonly transactions: TransactionsService,
     private readonly batches: BatchService,
-    private readonly queries: TransactionsQueries,
   ) {}
 
   @Post('wallets/:wallet_id/credits')
@@ -148,8 +146,8 @@ export class TransactionsController {
   @ApiOperation({ summary: 'Read what was reversed of a transaction, and what still can be' })
   @ApiOkResponse({ type: ReversalsBody })
   @ApiErrors('validation_failed', 'transaction_not_found', 'database_unavailable')
-  reversals(@Param() { transaction_id }: TransactionIdParam) {
-    return this.transactions.reversals(transaction_id);
+  reversals(@Param() { transaction_id }: TransactionIdParam, @CurrentCaller() caller: Caller) {
+    return this.transactions.reversals(transaction_id, caller);
   }
 
   @Get('transactions')
@@ -157,8 +155,8 @@ export class TransactionsController {
   @ApiOperation({ summary: 'List transactions, newest first' })
   @ApiPage(TransactionBody)
   @ApiErrors('validation_failed', 'database_unavailable')
-  list(@Query() query: ListTransactionsQuery) {
-    return this.queries.list(query);
+  list(@Query() query: ListTransactionsQuery, @CurrentCaller() caller: Caller) {
+    return this.transactions.list(query, caller);
   }
 
   @Get('transactions/:transaction_id')
@@ -166,7 +164,7 @@ export class TransactionsController {
   @ApiOperation({ summary: 'Read a transaction with its entries' })
   @ApiOkResponse({ type: TransactionBody })
   @ApiErrors('validation_failed', 'transaction_not_found', 'database_unavailable')
-  read(@Param() { transaction_id }: TransactionIdParam) {
-    return this.transactions.read(transaction_id);
+  read(@Param() { transaction_id }: TransactionIdParam, @CurrentCaller() caller: Caller) {
+    return this.transactions.read(transaction_id, caller);
   }
 }

@@ -247,12 +247,26 @@ export class ListTransactionsQuery extends IntersectionType(PageQuery, Transacti
   wallet_id?: string;
 }
 
+const OTHERS = { nullable: true, description: "A person sees null of others' wallets." } as const;
+
 export class PostedEntryBody {
   @ApiProperty({ format: 'uuid', example: WALLET_EXAMPLE_ID }) wallet_id: string;
-  @ApiProperty({ description: 'Number of the entry in its wallet: 1, 2, 3, …', example: 2 }) seq: number;
+  @ApiProperty({
+    ...OTHERS,
+    type: Number,
+    description: `Number of the entry in its wallet: 1, 2, 3, … ${OTHERS.description}`,
+    example: 2,
+  })
+  seq: number | null;
   @ApiProperty({ description: 'Signed: what came in is positive.', example: '-150.00' }) amount: string;
   @ApiProperty({ example: 'INR' }) currency: string;
-  @ApiProperty({ description: 'Balance of the wallet right after.', example: '350.00' }) balance_after: string;
+  @ApiProperty({
+    ...OTHERS,
+    type: String,
+    description: `Balance of the wallet right after. ${OTHERS.description}`,
+    example: '350.00',
+  })
+  balance_after: string | null;
 }
 
 const ID_OR_NULL = { type: String, format: 'uuid', nullable: true } as const;
@@ -276,7 +290,10 @@ export class TransactionBody {
   @ApiProperty({ ...ID_OR_NULL, description: 'Of a capture: its hold.', example: null }) hold_id: string | null;
   @ApiProperty({ type: String, nullable: true, description: 'Of a reversal: why.', example: null })
   reason: string | null;
-  @ApiProperty({ type: [PostedEntryBody], description: 'They add up to zero in each currency.' })
+  @ApiProperty({
+    type: [PostedEntryBody],
+    description: 'They add up to zero in each currency. A person sees their own, and both sides of a transfer.',
+  })
   entries: PostedEntryBody[];
   @ApiProperty({ format: 'date-time', example: '2026-01-31T09:30:00.000Z' }) effective_at: string;
   @ApiProperty({ format: 'date-time', example: '2026-01-31T09:30:00.000Z' }) created_at: string;
@@ -294,20 +311,6 @@ export class ReversalsBody {
   @ApiProperty({ type: [AmountBody], description: 'What its reversals gave back.' }) reversed: AmountBody[];
   @ApiProperty({ type: [AmountBody], description: 'What can still be reversed.' }) reversible: AmountBody[];
   @ApiProperty({ type: [TransactionBody], description: 'The reversals, oldest first.' }) data: TransactionBody[];
-}
-
-/** The answer of a money call, without what only a read tells. */
-export class IdempotencyKeyBody {
-  @ApiProperty({ example: '5f0c7c9e-9a43-4b8e-8a57-3a4f6f1f3d20' }) key: string;
-  @ApiProperty({ description: 'The HTTP status that was answered.', example: 201 }) status_code: number;
-  @ApiProperty({ type: 'object', additionalProperties: true, description: 'The body that was answered.' }) body: object;
-  @ApiProperty({ format: 'date-time', example: '2026-01-31T09:30:00.000Z' }) created_at: string;
-}
-
-export class IdempotencyKeyParam {
-  @ApiProperty({ maxLength: 255, example: '5f0c7c9e-9a43-4b8e-8a57-3a4f6f1f3d20' })
-  @IsText(255)
-  key: string;
 }
 
 export function transactionBody(t: ReadTransaction): TransactionBody {

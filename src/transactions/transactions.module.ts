@@ -8,6 +8,7 @@ import { HoldsController } from './holds.controller.js';
 import { HoldsService } from './holds.service.js';
 import { IdempotencyKeysController } from './idempotency-keys.controller.js';
 import { LimitsService } from './limits.service.js';
+import { PersonView } from './person-view.js';
 import { PostingEngine } from './posting.engine.js';
 import { PostingService } from './posting.service.js';
 import { PostingStore } from './posting.store.js';
@@ -23,7 +24,7 @@ import { WalletStatesService } from './wallet-states.service.js';
   controllers: [TransactionsController, HoldsController, WalletStatesController, IdempotencyKeysController],
   providers: [
     ...[PostingEngine, PostingStore, HoldStore, WalletStateStore],
-    ...[PostingService, TransactionsService, TransactionsQueries, BatchService],
+    ...[PostingService, TransactionsService, TransactionsQueries, BatchService, PersonView],
     ...[HoldsService, HoldSweeper, WalletStatesService, LimitsService],
   ],
   exports: [TransactionsService],

@@ -4,22 +4,26 @@
  * relies on.
  */
 import { Injectable } from '@nestjs/common';
-import type { Caller } from '../caller.js';
+import { Ownership } from '../auth/ownership.js';
+import type { Caller, Principal } from '../caller.js';
 import { Problem } from '../errors.js';
 import type { Answer } from '../idempotency/idempotency.service.js';
 import { newId } from '../ids.js';
 import { formatAmount } from '../money.js';
+import type { Page } from '../paging.js';
 import { ExternalWallets } from '../wallets/external-wallets.js';
 import { WalletCurrencies } from '../wallets/wallet-currencies.js';
 import { readAmount } from '../wallets/wallets.service.js';
 import type { Metadata } from '../users/user.entity.js';
 import type { Leg, Movement, Posting, ReadTransaction } from './ledger.js';
+import { PersonView } from './person-view.js';
 import { PostingService } from './posting.service.js';
 import {
   transactionBody,
   type CreditDto,
   type DebitDto,
   type JournalDto,
+  type ListTransactionsQuery,
   type MovementDto,
   type NotesDto,
   type ReversalDto,
@@ -42,6 +46,8 @@ export class TransactionsService {
     private readonly queries: TransactionsQueries,
     private readonly currencies: WalletCurrencies,
     private readonly externals: ExternalWallets,
+    private readonly ownership: Ownership,
+    private readonly view: PersonView,
   ) {}
 
   /** Money from outside into a wallet. */
@@ -54,8 +60,9 @@ export class TransactionsService {
     return this.post(await this.draftDebit(walletId, dto), caller, walletId, isDryRun);
   }
 
-  /** Money between two wallets of one currency. `If-Match` is held against the wallet that pays. */
+  /** Money between two wallets of one currency; a person's comes from their own. `If-Match` is held against the wallet that pays. */
   async transfer(dto: TransferDto, caller: Caller, isDryRun = false): Promise<Answer<TransactionBody>> {
+    if (caller.userId !== undefined) await this.ownership.checkWallet(dto.from_wallet_id, caller.userId);
     return this.post(await this.draftTransfer(dto), caller, dto.from_wallet_id, isDryRun);
   }
 
@@ -151,7 +158,7 @@ export class TransactionsService {
   }
 
   /** What has been given back of a transaction, and what can still be. */
-  async reversals(id: string): Promise<ReversalsBody> {
+  async reversals(id: string, caller: Principal): Promise<ReversalsBody> {
     const original = await this.find(id);
     const reversals = await this.queries.reversalsOf(id);
     const totals = (transactions: ReadTransaction[]) => {
@@ -168,13 +175,23 @@ export class TransactionsService {
     return {
       reversed: list((currency) => given.get(currency)!),
       reversible: list((currency) => (isReversible ? whole.get(currency)! - given.get(currency)! : 0n)),
-      data: reversals.map(transactionBody),
+      data: await this.view.of(reversals.map(transactionBody), caller),
     };
   }
 
   /** @throws {Problem} `transaction_not_found` */
-  async read(id: string): Promise<TransactionBody> {
-    return transactionBody(await this.find(id));
+  async read(id: string, caller: Principal): Promise<TransactionBody> {
+    return (await this.view.of([transactionBody(await this.find(id))], caller))[0]!;
+  }
+
+  /** Transactions, newest first. A person sees those of a wallet of their own. */
+  async list(query: ListTransactionsQuery, caller: Principal): Promise<Page<TransactionBody>> {
+    if (caller.userId !== undefined) {
+      if (query.wallet_id === undefined) throw Problem.field('wallet_id', 'is needed: name a wallet of your own');
+      if (!(await this.ownership.isOwn(query.wallet_id, caller.userId))) return { data: [], next_cursor: null };
+    }
+    const page = await this.queries.list(query);
+    return { ...page, data: await this.view.of(page.data, caller) };
   }
 
   private async find(id: string): Promise<ReadTransaction> {
@@ -184,7 +201,10 @@ export class TransactionsService {
   }
 
   private post({ movement, request }: Draft, caller: Caller, guarded: string, isDryRun: boolean) {
-    const { ifMatch: version, scope: actor } = caller;
+    const { ifMatch: version, scope: actor, userId } = caller;
+    if (userId !== undefined && movement.effectiveAt) {
+      throw Problem.field('effective_at', 'is for servers and operators: leave it out');
+    }
     const ifMatch = version === undefined ? undefined : { walletId: guarded, version };
     const build = (): Posting => ({ ...movement, kind: 'movement', id: newId(), actor, ifMatch });
     return this.postings.transaction(caller, request, build, isDryRun);

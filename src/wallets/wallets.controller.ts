@@ -33,8 +33,8 @@ export class WalletsController {
   @ApiOperation({ summary: 'List wallets, newest first' })
   @ApiPage(WalletBody)
   @ApiErrors('validation_failed', 'database_unavailable')
-  list(@Query() query: ListWalletsQuery) {
-    return this.wallets.list(query);
+  list(@Query() query: ListWalletsQuery, @CurrentCaller() caller: Caller) {
+    return this.wallets.list(query, caller);
   }
 
   @Get(':wallet_id')

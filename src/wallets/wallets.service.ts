@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, LessThan, type QueryRunner } from 'typeorm';
-import type { Caller } from '../caller.js';
+import type { Caller, Principal } from '../caller.js';
 import { CONFIG, type Config } from '../config.js';
 import { guardedUpdate } from '../database/guarded-update.js';
 import { inTransaction } from '../database/transaction.js';
@@ -35,7 +35,8 @@ export class WalletsService {
    * Opens an empty wallet. It may stand below its minimum balance until the first credit.
    * @throws {Problem} `user_not_found`, `user_suspended`, `wallet_exists`
    */
-  open(dto: OpenWalletDto, caller: Caller): Promise<Answer<WalletBody>> {
+  open(asked: OpenWalletDto, caller: Caller): Promise<Answer<WalletBody>> {
+    const dto = caller.userId === undefined ? asked : ownWallet(asked, caller.userId);
     const currency = dto.currency ?? this.config.defaultCurrency;
     const minimumBalance = readAmount(
       'minimum_balance',
@@ -81,8 +82,10 @@ export class WalletsService {
     return name ? this.read(name.walletId) : undefined;
   }
 
-  /** Wallets, newest first. */
-  async list(query: ListWalletsQuery): Promise<Page<WalletBody>> {
+  /** Wallets, newest first. A person sees their own. */
+  async list(asked: ListWalletsQuery, { userId }: Principal): Promise<Page<WalletBody>> {
+    if (userId !== undefined && (asked.user_id ?? userId) !== userId) return { data: [], next_cursor: null };
+    const query = userId === undefined ? asked : { ...asked, user_id: userId };
     const after = readCursor(query.cursor, CURSOR_ID);
     const rows = await this.dataSource.manager.find(Wallet, {
       where: {
@@ -129,6 +132,19 @@ export class WalletsService {
     if (user.status === 'suspended') throw new Problem('user_suspended', `User ${userId} is suspended.`);
     return user;
   }
+}
+
+/**
+ * SECURITY: a person may open wallets of their own, on the house's terms: a minimum balance of their choice could be a
+ * credit line, and notes are the house's.
+ * @throws {Problem} `user_not_found` where it would be somebody else's
+ */
+function ownWallet(dto: OpenWalletDto, userId: string): OpenWalletDto {
+  if ((dto.user_id ?? userId) !== userId) throw new Problem('user_not_found', `There is no user ${dto.user_id}.`);
+  for (const field of ['minimum_balance', 'metadata'] as const) {
+    if (dto[field] !== undefined) throw Problem.field(field, 'is for servers and operators: leave it out');
+  }
+  return { ...dto, user_id: userId };
 }
 
 /**
