@@ -116,7 +116,9 @@ const AUDIT = `
   );
   CREATE INDEX audit_log_actor_idx ON audit_log (actor, id);
   CREATE INDEX audit_log_action_idx ON audit_log (action, id);
+  CREATE INDEX audit_log_object_type_idx ON audit_log (object_type, id);
   CREATE INDEX audit_log_object_idx ON audit_log (object_id, id);
+  CREATE INDEX audit_log_created_at_idx ON audit_log (created_at);
 
   CREATE TRIGGER audit_log_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

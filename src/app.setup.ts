@@ -75,6 +75,7 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
     .addTag('Transactions', 'Move money, and read what moved.')
     .addTag('Statements', 'The history of a wallet.')
     .addTag('Receipts', 'Signed proof of an entry, for whoever asks for one.')
+    .addTag('Audit', 'What operators did, and why.')
     .addTag('Operations', 'For those who run the service.')
     .addTag(
       'Original calls',

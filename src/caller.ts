@@ -24,6 +24,16 @@ export interface Caller extends Principal {
   requestId?: string;
 }
 
+/** Where a request came from. */
+export function originOf({ address, requestId }: Caller): Pick<Caller, 'address' | 'requestId'> {
+  return { address, requestId };
+}
+
+/** @throws {Problem} `insufficient_scope` */
+export function demandScope({ scopes }: Principal, scope: Scope, what: string): void {
+  if (!scopes.has(scope)) throw new Problem('insufficient_scope', `${what} needs the scope ${scope}.`);
+}
+
 /** Everyone, in open mode; and whoever works on the command line. */
 export const OPERATOR: Principal = { scope: 'operator', scopes: new Set(ALL_SCOPES) };
 

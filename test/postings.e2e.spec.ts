@@ -85,7 +85,7 @@ describe('postings', () => {
     });
     expectStatus(201, await service.api.debit(wallet.id, 600, { minimum_balance: 300 }));
     expect((await service.api.wallet(wallet.id)).minimum_balance).toBe('100.00');
-    expectStatus(201, await service.api.debit(wallet.id, 390, { minimum_balance: 0 }));
+    expectStatus(201, await service.api.debit(wallet.id, 390, { minimum_balance: 0, reason: 'a test' }));
     expect(await service.api.wallet(wallet.id)).toMatchObject({ balance: '10.00', minimum_balance: '0.00' });
   });
 

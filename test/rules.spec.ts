@@ -47,8 +47,48 @@ describe('the posting rules', () => {
       { balanceMinor: 100n, minimumBalanceMinor: 90n },
       {},
       60n,
+      { minimumBalanceMinor: 40n, loweringReason: 'agreed' },
+      'posted',
+    ],
+    [
+      'with a lower floor, of a caller who may not or says no reason',
+      { balanceMinor: 100n, minimumBalanceMinor: 50n },
+      {},
+      10n,
+      { minimumBalanceMinor: 49n },
+      'minimum_balance_not_lowered',
+    ],
+    [
+      'with a negative floor, which none allowed',
+      { balanceMinor: 100n },
+      {},
+      10n,
+      { minimumBalanceMinor: -1n },
+      'minimum_balance_not_lowered',
+    ],
+    [
+      'with the floor that it has',
+      { balanceMinor: 100n, minimumBalanceMinor: 40n },
+      {},
+      60n,
       { minimumBalanceMinor: 40n },
       'posted',
+    ],
+    [
+      'with a lower floor, and still too much',
+      { balanceMinor: 100n, minimumBalanceMinor: 50n },
+      {},
+      61n,
+      { minimumBalanceMinor: 40n, loweringReason: 'agreed' },
+      'below_minimum_balance',
+    ],
+    [
+      'from a closed wallet, with a lower floor: the first reason of the table',
+      { status: 'closed' },
+      {},
+      1n,
+      { minimumBalanceMinor: -1n },
+      'minimum_balance_not_lowered',
     ],
     ['from a frozen wallet', { balanceMinor: 100n, status: 'frozen' }, {}, 1n, {}, 'wallet_frozen'],
     ['into a frozen wallet', { balanceMinor: 100n }, { status: 'frozen' }, 1n, {}, 'posted'],
@@ -113,11 +153,22 @@ describe('the posting rules', () => {
 
   it('moves the stored floor down with a debit that an operator allows under it, and never up', () => {
     const ledger = ledgerOf(wallet('a', { balanceMinor: 100n, minimumBalanceMinor: 90n }), wallet('b'));
-    decideAll(ledger, [
-      move('a', 'b', 60n, { minimumBalanceMinor: 20n }),
-      move('a', 'b', 1n, { minimumBalanceMinor: 30n }),
+    const lowering = { minimumBalanceMinor: 20n, loweringReason: 'agreed', origin: { address: '::1', requestId: 'r' } };
+    const outcomes = decideAll(ledger, [
+      move('a', 'b', 60n, lowering),
+      move('a', 'b', 1n, lowering),
+      move('a', 'b', 1n, { ...lowering, minimumBalanceMinor: 30n }),
+      move('a', 'b', 1n, { ...lowering, minimumBalanceMinor: -90_000n }),
     ]);
-    expect(ledger.wallet('a')).toMatchObject({ balanceMinor: 39n, minimumBalanceMinor: 20n });
+    expect(ledger.wallet('a')).toMatchObject({ balanceMinor: 37n, minimumBalanceMinor: -90_000n });
+    const by = { actor: 'operator', reason: 'agreed', address: '::1', requestId: 'r' };
+    const lowered = { action: 'wallet.floor_lowered', objectType: 'wallet', objectId: 'a', ...by };
+    expect(outcomes.map((posted) => 'act' in posted && posted.act)).toEqual([
+      { ...lowered, details: { from: '0.90', to: '0.20', currency: 'INR' } },
+      false,
+      false,
+      { ...lowered, details: { from: '0.20', to: '-900.00', currency: 'INR' } },
+    ]);
   });
 
   it('crashes on legs that do not add up: that is a bug, not a refusal', () => {

@@ -66,9 +66,12 @@ describe('users', () => {
     const path = `/v1/users/${user.id}`;
     const change = (body: unknown, etag: string) =>
       service.api.call<UserBody>('PATCH', path, body, { 'if-match': etag });
-    const changed = expectStatus(200, await change({ status: 'suspended', metadata: { why: 'asked' } }, '"1"'));
+    const changed = expectStatus(
+      200,
+      await change({ status: 'suspended', reason: 'asked', metadata: { why: 'asked' } }, '"1"'),
+    );
     expect(changed).toMatchObject({ status: 'suspended', metadata: { why: 'asked' }, version: 2 });
-    expect((await change({ status: 'active' }, '"1"')).status).toBe(412);
+    expect((await change({ status: 'active', reason: 'asked' }, '"1"')).status).toBe(412);
     const racing = await Promise.all(Array.from({ length: 10 }, (_, n) => change({ metadata: { n } }, '"2"')));
     expect(racing.filter(({ status }) => status === 200)).toHaveLength(1);
     expect((await service.api.post<Problem>('/v1/wallets', { user_id: user.id })).body.code).toBe('user_suspended');

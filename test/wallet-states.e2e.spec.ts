@@ -104,7 +104,7 @@ describe('closing a wallet', () => {
 
 describe('limits', () => {
   const setLimits = (id: string, limits: object, headers = {}) =>
-    api().call<LimitsBody & Problem>('PUT', `/v1/wallets/${id}/limits`, limits, headers);
+    api().call<LimitsBody & Problem>('PUT', `/v1/wallets/${id}/limits`, { reason: 'a test', ...limits }, headers);
   const limitsOf = async (id: string) => expectStatus(200, await api().get<LimitsBody>(`/v1/wallets/${id}/limits`));
 
   it('bound what leaves in a day and in a month, and tell what is left', async () => {

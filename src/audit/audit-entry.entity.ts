@@ -1,10 +1,22 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 
+/** `noun.verb` in the past tense. */
+export const AUDIT_ACTIONS = [
+  ...(['api_key.created', 'api_key.rotated', 'api_key.revoked', 'sessions.ended', 'transaction.reversed'] as const),
+  ...(['user.activated', 'user.suspended'] as const),
+  ...(['wallet.closed', 'wallet.floor_lowered', 'wallet.frozen', 'wallet.limited', 'wallet.unfrozen'] as const),
+];
+export type AuditAction = (typeof AUDIT_ACTIONS)[number];
+export const AUDIT_OBJECTS = ['api_key', 'transaction', 'user', 'wallet'] as const;
+export type AuditObject = (typeof AUDIT_OBJECTS)[number];
+
 /** What an operator did, to what, and why. Never updated, never deleted. */
 @Entity('audit_log')
 @Index('audit_log_actor_idx', ['actor', 'id'])
 @Index('audit_log_action_idx', ['action', 'id'])
+@Index('audit_log_object_type_idx', ['objectType', 'id'])
 @Index('audit_log_object_idx', ['objectId', 'id'])
+@Index('audit_log_created_at_idx', ['createdAt'])
 export class AuditEntry {
   /** Rises with time. */
   @PrimaryColumn('uuid')
@@ -14,10 +26,10 @@ export class AuditEntry {
   actor: string;
 
   @Column('text')
-  action: string;
+  action: AuditAction;
 
   @Column('text', { name: 'object_type' })
-  objectType: string;
+  objectType: AuditObject;
 
   @Column('text', { name: 'object_id' })
   objectId: string;

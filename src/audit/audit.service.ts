@@ -1,49 +1,86 @@
 /** The audit log: what operators did, written in the transaction that did it, so that neither is there without the other. */
 import { Injectable } from '@nestjs/common';
-import type { QueryRunner } from 'typeorm';
-import type { Caller } from '../caller.js';
+import { And, DataSource, LessThan, MoreThanOrEqual, type FindOperator, type QueryRunner } from 'typeorm';
+import { originOf, type Caller } from '../caller.js';
+import { textArrayOf } from '../database/array-literal.js';
+import { runPrepared, type Prepared } from '../database/prepared.js';
 import { newId } from '../ids.js';
-import { AuditEntry } from './audit-entry.entity.js';
-
-/** `noun.verb` in the past tense. */
-export type AuditAction =
-  | 'api_key.created'
-  | 'api_key.rotated'
-  | 'api_key.revoked'
-  | 'sessions.ended'
-  | 'transaction.reversed'
-  | 'user.activated'
-  | 'user.suspended'
-  | 'wallet.closed'
-  | 'wallet.floor_lowered'
-  | 'wallet.frozen'
-  | 'wallet.limited'
-  | 'wallet.unfrozen';
+import { CURSOR_ID, pageOf, readCursor, type Page } from '../paging.js';
+import { AuditEntry, type AuditAction, type AuditObject } from './audit-entry.entity.js';
+import { auditEntryBody, type AuditEntryBody, type ListAuditLogQuery } from './audit.dto.js';
 
 /** What was done, to what, and why. SECURITY: `details` are shown to whoever reads the log; no secret belongs there. */
 export interface Act {
   action: AuditAction;
-  objectType: 'api_key' | 'transaction' | 'user' | 'wallet';
+  objectType: AuditObject;
   objectId: string;
   reason?: string;
   details?: Record<string, unknown>;
 }
 
+/** An act, by whom and from where. */
+export interface CallersAct extends Act {
+  actor: string;
+  address?: string;
+  requestId?: string;
+}
+
 @Injectable()
 export class AuditService {
+  constructor(private readonly dataSource: DataSource) {}
+
   /** Writes down an act of the caller, in the transaction of `runner`. */
-  async record(runner: QueryRunner, caller: Caller, act: Act): Promise<void> {
-    await runner.manager.insert(AuditEntry, {
-      id: newId(),
-      actor: caller.scope,
-      action: act.action,
-      objectType: act.objectType,
-      objectId: act.objectId,
-      reason: act.reason ?? null,
-      details: (act.details ?? null) as object,
-      address: caller.address ?? null,
-      requestId: caller.requestId ?? null,
-      createdAt: () => 'now()',
+  record(runner: QueryRunner, caller: Caller, act: Act): Promise<void> {
+    return this.recordAll(runner, [{ ...act, actor: caller.scope, ...originOf(caller) }]);
+  }
+
+  /**
+   * Writes down acts in one statement, in the transaction of `runner`.
+   * @param at when they were done; by default when the transaction began.
+   */
+  async recordAll(runner: QueryRunner, acts: CallersAct[], at?: Date): Promise<void> {
+    await runPrepared(runner, INSERT_ACTS, [
+      acts.map(() => newId()),
+      textArrayOf(acts.map((act) => act.actor)),
+      textArrayOf(acts.map((act) => act.action)),
+      textArrayOf(acts.map((act) => act.objectType)),
+      textArrayOf(acts.map((act) => act.objectId)),
+      textArrayOf(acts.map((act) => act.reason)),
+      textArrayOf(acts.map((act) => (act.details ? JSON.stringify(act.details) : null))),
+      textArrayOf(acts.map((act) => act.address)),
+      textArrayOf(acts.map((act) => act.requestId)),
+      at ?? null,
+    ]);
+  }
+
+  /** What was done, latest first. */
+  async list(query: ListAuditLogQuery): Promise<Page<AuditEntryBody>> {
+    const after = readCursor(query.cursor, CURSOR_ID);
+    const times = [
+      ...(query.created_from === undefined ? [] : [MoreThanOrEqual(new Date(query.created_from))]),
+      ...(query.created_before === undefined ? [] : [LessThan(new Date(query.created_before))]),
+    ] as FindOperator<Date>[];
+    const rows = await this.dataSource.manager.find(AuditEntry, {
+      where: {
+        ...(query.actor === undefined ? {} : { actor: query.actor }),
+        ...(query.action === undefined ? {} : { action: query.action }),
+        ...(query.object_type === undefined ? {} : { objectType: query.object_type }),
+        ...(query.object_id === undefined ? {} : { objectId: query.object_id }),
+        ...(times.length === 0 ? {} : { createdAt: And(...times) }),
+        ...(after === undefined ? {} : { id: LessThan(after) }),
+      },
+      order: { id: 'DESC' },
+      take: query.limit + 1,
     });
+    return pageOf(rows, query.limit, ({ id }) => id, auditEntryBody);
   }
 }
+
+const INSERT_ACTS: Prepared = {
+  name: 'insert_acts',
+  text: `
+  INSERT INTO audit_log (id, actor, action, object_type, object_id, reason, details, address, request_id, created_at)
+  SELECT *, coalesce($10::timestamptz, now())
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::text[],
+                $9::text[])`,
+};

@@ -29,6 +29,8 @@ import {
   ClassicWalletParam,
 } from './classic.dto.js';
 
+/** Why a debit that names a lower `minimum_balance` takes the wallet's down with it. */
+const LOWERING_REASON = 'the original call';
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 @ApiTags('Original calls')
@@ -79,7 +81,7 @@ export class ClassicController {
   @ApiOperation({ summary: 'Debit a wallet' })
   @ApiOkResponse({ type: ClassicNewBalanceBody })
   async debit(@Body() { wallet_id, ...dto }: ClassicDebitDto, @CurrentCaller() caller: Caller) {
-    const { body } = await this.transactions.debit(wallet_id, dto, caller);
+    const { body } = await this.transactions.debit(wallet_id, dto, caller, false, LOWERING_REASON);
     return `{"new_balance":${balanceAfter(body, wallet_id)}}`;
   }
 

@@ -32,7 +32,7 @@ export class BatchService {
   async post(dto: BatchDto, caller: Caller, isDryRun: boolean): Promise<Answer<BatchBody>> {
     refuseIfMatch(caller);
     const drafts: Array<Draft | Refusal> = [];
-    for (const [i, item] of dto.items.entries()) drafts.push(await this.draft(item, i));
+    for (const [i, item] of dto.items.entries()) drafts.push(await this.draft(item, i, caller));
     const requests = drafts.map((draft, i) => ('kind' in draft ? dto.items[i] : draft.request));
     return this.postings.once(caller, ['batch', dto.atomic, requests], isDryRun, async (key) => {
       const postings = drafts.map((draft) => ('kind' in draft ? draft : posting(draft, caller)));
@@ -65,10 +65,10 @@ export class BatchService {
   }
 
   /** A refusal where the item names what is not there; a mistake in a field fails the batch as it would a call. */
-  private async draft(item: BatchItem, i: number): Promise<Draft | Refusal> {
+  private async draft(item: BatchItem, i: number, caller: Caller): Promise<Draft | Refusal> {
     try {
       if (item.type === 'credit') return await this.transactions.draftCredit(item.wallet_id, item);
-      if (item.type === 'debit') return await this.transactions.draftDebit(item.wallet_id, item);
+      if (item.type === 'debit') return await this.transactions.draftDebit(item.wallet_id, item, caller);
       if (item.type === 'transfer') return await this.transactions.draftTransfer(item);
       return await this.transactions.draftJournal(item);
     } catch (error) {

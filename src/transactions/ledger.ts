@@ -3,6 +3,8 @@
  * and then moved forward in memory, posting by posting.
  */
 import assert from 'node:assert';
+import type { CallersAct } from '../audit/audit.service.js';
+import type { Caller } from '../caller.js';
 import type { ErrorCode, FieldError } from '../errors.js';
 import type { Metadata } from '../users/user.entity.js';
 import type { FreezeMode, WalletKind, WalletStatus } from '../wallets/wallet.entity.js';
@@ -23,6 +25,8 @@ interface PostingBase {
   id: string;
   /** Who asks; the actor of what is written. */
   actor: string;
+  /** Where the request came from, of what goes into the audit log. */
+  origin?: Pick<Caller, 'address' | 'requestId'>;
   description?: string;
   reference?: string;
   metadata?: Metadata;
@@ -42,6 +46,8 @@ export interface Movement extends PostingBase {
   effectiveAt?: Date;
   /** Floor asked for by a debit: higher than the wallet's it is a stricter check, lower it moves the wallet's. */
   minimumBalanceMinor?: bigint;
+  /** Why it may move it down. Of a caller who may not, or does not say why: nothing. */
+  loweringReason?: string;
 }
 
 /** A transaction is undone, whole or in part. */
@@ -228,6 +234,8 @@ export interface Posted {
   transaction?: PostedTransaction;
   holdStep?: HoldStep;
   statusChange?: StatusChange;
+  /** What an operator did by it, for the audit log. */
+  act?: CallersAct;
 }
 export type Outcome = Posted | Refusal;
 

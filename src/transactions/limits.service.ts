@@ -1,6 +1,7 @@
 /** Setting and reading the limits of a wallet. They are checked in limit.rules.ts, under the wallet's lock. */
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type QueryRunner } from 'typeorm';
+import { AuditService } from '../audit/audit.service.js';
 import type { Caller } from '../caller.js';
 import { CONFIG, type Config } from '../config.js';
 import { guardedUpdate } from '../database/guarded-update.js';
@@ -18,6 +19,7 @@ export class LimitsService {
   constructor(
     private readonly dataSource: DataSource,
     private readonly wallets: WalletsService,
+    private readonly audit: AuditService,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -28,14 +30,17 @@ export class LimitsService {
   set(walletId: string, dto: LimitsDto, caller: Caller): Promise<LimitsBody> {
     return inTransaction(this.dataSource, async (runner) => {
       const wallet = await lockCustomerWallet(runner, walletId);
-      const total = (field: 'daily_total' | 'monthly_total') =>
-        dto[field] === undefined ? null : readAmount(field, dto[field], wallet.currency);
-      const maxima = [total('daily_total'), dto.daily_count ?? null, total('monthly_total'), dto.monthly_count ?? null];
+      const maxima = maximaOf(dto, wallet.currency);
       const limited = maxima.some((max) => max !== null);
       await guardedUpdate(runner, Wallet, wallet, { limited }, caller.ifMatch);
       if (limited) await runner.query(SET_LIMITS, [walletId, this.config.limitTimeZone, ...maxima]);
       else await runner.query('DELETE FROM wallet_limits WHERE wallet_id = $1', [walletId]);
-      return this.present(wallet, runner);
+      const limits = await this.present(wallet, runner);
+      await this.audit.record(runner, caller, {
+        ...{ action: 'wallet.limited', objectType: 'wallet', objectId: walletId, reason: dto.reason },
+        details: detailsOf(limits),
+      });
+      return limits;
     });
   }
 
@@ -69,6 +74,23 @@ export class LimitsService {
       },
     };
   }
+}
+
+function maximaOf(dto: LimitsDto, currency: string) {
+  const total = (field: 'daily_total' | 'monthly_total') =>
+    dto[field] === undefined ? null : readAmount(field, dto[field], currency);
+  return [total('daily_total'), dto.daily_count ?? null, total('monthly_total'), dto.monthly_count ?? null];
+}
+
+/** What the limits are now, by the names of the request. */
+function detailsOf({ daily, monthly, currency }: LimitsBody) {
+  return {
+    daily_total: daily.total_max,
+    daily_count: daily.count_max,
+    monthly_total: monthly.total_max,
+    monthly_count: monthly.count_max,
+    currency,
+  };
 }
 
 function periodBody(

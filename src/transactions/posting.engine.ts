@@ -8,6 +8,7 @@
 import { Inject, Injectable, Logger, type BeforeApplicationShutdown } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DataSource, type QueryRunner } from 'typeorm';
+import { AuditService, type CallersAct } from '../audit/audit.service.js';
 import { CONFIG, type Config } from '../config.js';
 import { allSettled } from '../database/all-settled.js';
 import { isDatabaseError, isDatabaseFault, LOCK_NOT_AVAILABLE, sqlState } from '../database/sqlstate.js';
@@ -50,6 +51,7 @@ export class PostingEngine implements BeforeApplicationShutdown {
     private readonly holds: HoldStore,
     private readonly walletStates: WalletStateStore,
     private readonly keys: IdempotencyStore,
+    private readonly audit: AuditService,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -237,13 +239,18 @@ export class PostingEngine implements BeforeApplicationShutdown {
   ): Promise<unknown>[] {
     if (instructions.every(({ isDryRun }) => isDryRun)) return [];
     const posted: Posted[] = [];
+    const acts: CallersAct[] = [];
     const keyRows: KeyRow[] = [];
     decisions.forEach((decision, i) => {
       const instruction = instructions[i]!;
       if (instruction.isDryRun) return;
       if (instruction.key !== undefined) keyRows.push(keyRow(instruction, decision));
       if (decision.refusal) return;
-      for (const outcome of decision.outcomes) if (outcome.kind === 'posted') posted.push(outcome);
+      for (const outcome of decision.outcomes) {
+        if (outcome.kind !== 'posted') continue;
+        posted.push(outcome);
+        if (outcome.act) acts.push(outcome.act);
+      }
     });
     const transactions = posted.flatMap(({ transaction }) => transaction ?? []);
     const holdSteps = [...expired, ...posted.flatMap(({ holdStep }) => holdStep ?? [])];
@@ -259,6 +266,7 @@ export class PostingEngine implements BeforeApplicationShutdown {
     if (holdSteps.length > 0) writes.push(...this.holds.write(runner, holdSteps, ledger.now));
     if (statusChanges.length > 0) writes.push(this.walletStates.insertStatusChanges(runner, statusChanges));
     if (usedLimits.length > 0) writes.push(this.walletStates.updateLimits(runner, usedLimits));
+    if (acts.length > 0) writes.push(this.audit.recordAll(runner, acts, ledger.now));
     if (keyRows.length > 0) writes.push(this.keys.insertAll(runner, keyRows, ledger.now));
     return writes;
   }

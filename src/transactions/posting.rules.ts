@@ -4,6 +4,8 @@
  * anything is written, so it never disturbs its neighbours in the group.
  */
 import assert from 'node:assert';
+import type { CallersAct } from '../audit/audit.service.js';
+import { formatAmount } from '../money.js';
 import { capture, changeHold, reserve, voidHold } from './hold.rules.js';
 import { refuse, type Ledger, type Movement, type Outcome, type Posting, type Refusal } from './ledger.js';
 import { legsRefusal, moveMoney, type Terms } from './legs.rules.js';
@@ -73,6 +75,13 @@ function staleness(ledger: Ledger, posting: Posting): Refusal | undefined {
 function move(ledger: Ledger, posting: Movement): Outcome {
   const { legs } = posting;
   assertZeroSum(ledger, posting);
+  const lowered = loweredFloor(ledger, posting);
+  if (lowered && posting.loweringReason === undefined) {
+    return refuse(
+      'minimum_balance_not_lowered',
+      `The minimum balance of the wallet is ${lowered.from} ${lowered.currency}.`,
+    );
+  }
   const terms: Terms = { floorMinor: posting.minimumBalanceMinor, counts: true };
   const refusal = legsRefusal(ledger, legs, terms);
   if (refusal) return refusal;
@@ -90,7 +99,21 @@ function move(ledger: Ledger, posting: Movement): Outcome {
     reason: null,
     effectiveAt: posting.effectiveAt,
   };
-  return { kind: 'posted', transaction: moveMoney(ledger, about, legs, terms) };
+  const transaction = moveMoney(ledger, about, legs, terms);
+  if (!lowered) return { kind: 'posted', transaction };
+  const act: CallersAct = {
+    ...{ action: 'wallet.floor_lowered', objectType: 'wallet', objectId: legs[0]!.walletId },
+    ...{ reason: posting.loweringReason, details: lowered, actor: posting.actor, ...posting.origin },
+  };
+  return { kind: 'posted', transaction, act };
+}
+
+/** From where to where a debit takes the floor of its wallet; nothing where it leaves it. */
+function loweredFloor(ledger: Ledger, { legs, minimumBalanceMinor: toMinor }: Movement) {
+  if (toMinor === undefined) return undefined;
+  const { minimumBalanceMinor: fromMinor, currency } = ledger.wallet(legs[0]!.walletId);
+  if (toMinor >= fromMinor) return undefined;
+  return { from: formatAmount(fromMinor, currency), to: formatAmount(toMinor, currency), currency };
 }
 
 function assertZeroSum(ledger: Ledger, { legs, currency }: Movement): void {

@@ -1,4 +1,5 @@
 /** Undoing a transaction, whole or in parts that never exceed it. Pure. */
+import type { CallersAct } from '../audit/audit.service.js';
 import { formatAmount } from '../money.js';
 import { refuse, type Ledger, type Leg, type Outcome, type Refusal, type Reversal } from './ledger.js';
 import { legsRefusal, moveMoney, type Terms } from './legs.rules.js';
@@ -55,7 +56,19 @@ export function reverse(ledger: Ledger, posting: Reversal): Outcome {
   );
   const reversed = ledger.reversed.get(original.id)!;
   for (const { leg, amountMinor } of legs) reversed.set(leg!, (reversed.get(leg!) ?? 0n) + amountMinor);
-  return { kind: 'posted', transaction };
+  return { kind: 'posted', transaction, act: actOf(posting) };
+}
+
+function actOf({ id, original, part, allowNegative, reason, actor, origin }: Reversal): CallersAct {
+  return {
+    ...{ action: 'transaction.reversed', objectType: 'transaction', objectId: original.id, reason },
+    details: {
+      reversal_id: id,
+      ...(part && { amount: formatAmount(part.amountMinor, part.currency), currency: part.currency }),
+      ...(allowNegative && { on_shortfall: 'allow_negative' }),
+    },
+    ...{ actor, ...origin },
+  };
 }
 
 function restOf(ledger: Ledger, { original }: Reversal): RestLeg[] {

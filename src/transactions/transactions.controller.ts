@@ -61,7 +61,7 @@ export class TransactionsController {
   @Needs('transactions:write', 'wallet_id')
   @ApiOperation({ summary: 'Debit a wallet: money goes out' })
   @ApiMoney(TransactionBody, DryRunTransactionBody)
-  @ApiWrite(...PAYING_ERRORS)
+  @ApiWrite(...PAYING_ERRORS, 'minimum_balance_not_lowered')
   @ApiIfMatch()
   async debit(
     @Param() { wallet_id }: WalletIdParam,

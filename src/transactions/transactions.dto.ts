@@ -77,12 +77,21 @@ export class DebitDto extends PostingDto {
     ...AMOUNT,
     description:
       'The floor for this debit. Above the wallet’s own minimum balance it is a stricter check of this debit only. ' +
-      'Below it (operators) it becomes the wallet’s minimum balance.',
+      'Below it, it becomes the wallet’s minimum balance: that needs the scope `wallets:admin` and a `reason`.',
     example: '0.00',
   })
   @MayBeAbsent()
   @IsSignedAmount()
   minimum_balance?: AmountInput;
+
+  @ApiPropertyOptional({
+    description: 'Why the minimum balance of the wallet may be lowered, for the audit log.',
+    maxLength: 500,
+    example: 'Overdraft agreed on the phone',
+  })
+  @MayBeAbsent()
+  @IsText(500)
+  reason?: string;
 }
 
 export class TransferDto extends PostingDto {

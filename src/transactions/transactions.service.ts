@@ -5,7 +5,7 @@
  */
 import { Injectable } from '@nestjs/common';
 import { Ownership } from '../auth/ownership.js';
-import type { Caller, Principal } from '../caller.js';
+import { originOf, type Caller, type Principal } from '../caller.js';
 import { Problem } from '../errors.js';
 import type { Answer } from '../idempotency/idempotency.service.js';
 import { newId } from '../ids.js';
@@ -55,9 +55,18 @@ export class TransactionsService {
     return this.post(await this.draftCredit(walletId, dto), caller, walletId, isDryRun);
   }
 
-  /** Money out of a wallet to outside. */
-  async debit(walletId: string, dto: DebitDto, caller: Caller, isDryRun = false): Promise<Answer<TransactionBody>> {
-    return this.post(await this.draftDebit(walletId, dto), caller, walletId, isDryRun);
+  /**
+   * Money out of a wallet to outside.
+   * @param reason why its minimum balance may go down, where the call itself is the reason.
+   */
+  async debit(
+    walletId: string,
+    dto: DebitDto,
+    caller: Caller,
+    isDryRun = false,
+    reason?: string,
+  ): Promise<Answer<TransactionBody>> {
+    return this.post(await this.draftDebit(walletId, dto, caller, reason), caller, walletId, isDryRun);
   }
 
   /** Money between two wallets of one currency; a person's comes from their own. `If-Match` is held against the wallet that pays. */
@@ -85,17 +94,21 @@ export class TransactionsService {
     );
   }
 
-  async draftDebit(walletId: string, dto: DebitDto): Promise<Draft> {
+  async draftDebit(walletId: string, dto: DebitDto, caller: Caller, reason = dto.reason): Promise<Draft> {
+    if (dto.reason !== undefined && dto.minimum_balance === undefined) {
+      throw Problem.field('reason', 'is only for lowering the minimum balance');
+    }
     const currency = await this.currencies.of(walletId);
     const amountMinor = readAmount('amount', dto.amount, currency);
     const minimumBalanceMinor =
       dto.minimum_balance === undefined ? undefined : readAmount('minimum_balance', dto.minimum_balance, currency);
     const outside = await this.externals.idFor(currency);
-    const { movement, request } = draft('debit', currency, amountMinor, legs(walletId, outside, amountMinor), dto, [
-      walletId,
-      minimumBalanceMinor,
-    ]);
-    return { movement: { ...movement, minimumBalanceMinor }, request };
+    const own = [walletId, minimumBalanceMinor];
+    if (dto.reason !== undefined) own.push(dto.reason); // only then: keys of requests without one stay what they were
+    const { movement, request } = draft('debit', currency, amountMinor, legs(walletId, outside, amountMinor), dto, own);
+    const isLowering = minimumBalanceMinor !== undefined && reason !== undefined && caller.scopes.has('wallets:admin');
+    const lowering = isLowering ? { loweringReason: reason, origin: originOf(caller) } : undefined;
+    return { movement: { ...movement, minimumBalanceMinor, ...lowering }, request };
   }
 
   async draftTransfer(dto: TransferDto): Promise<Draft> {
@@ -152,6 +165,7 @@ export class TransactionsService {
     ];
     const build = (): Posting => ({
       ...{ kind: 'reversal', id: newId(), actor: caller.scope, original, part, reason, effectiveAt, ...notes },
+      origin: originOf(caller),
       allowNegative: onShortfall === 'allow_negative',
     });
     return this.postings.transaction(caller, request, build, isDryRun);

@@ -1,4 +1,5 @@
 /** Freezing, unfreezing and closing a wallet. Pure. */
+import type { CallersAct } from '../audit/audit.service.js';
 import { formatAmount } from '../money.js';
 import {
   refuse,
@@ -11,6 +12,7 @@ import {
 } from './ledger.js';
 import { legsRefusal, moveMoney, type Terms } from './legs.rules.js';
 
+const ACTIONS = { active: 'wallet.unfrozen', frozen: 'wallet.frozen', closed: 'wallet.closed' } as const;
 const SWEEP: Terms = { isSweep: true, counts: false };
 
 /** Changes the status of a wallet; closing needs it empty, or moves the rest to another wallet first. */
@@ -39,7 +41,16 @@ export function changeStatus(ledger: Ledger, posting: ChangeStatus): Outcome {
     transactionId: transaction?.id ?? null,
     createdAt: ledger.now,
   };
-  return { kind: 'posted', statusChange, ...(transaction ? { transaction } : {}) };
+  const act: CallersAct = {
+    ...{ action: ACTIONS[posting.status], objectType: 'wallet', objectId: wallet.id, reason: posting.reason },
+    details: {
+      status_change_id: posting.id,
+      ...(wallet.freezeMode && { mode: wallet.freezeMode }),
+      ...(transaction && { sweep_transaction_id: transaction.id }),
+    },
+    ...{ actor: posting.actor, ...posting.origin },
+  };
+  return { kind: 'posted', statusChange, act, ...(transaction ? { transaction } : {}) };
 }
 
 function statusChangeRefusal(wallet: WalletState, posting: ChangeStatus): Refusal | undefined {

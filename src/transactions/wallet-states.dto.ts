@@ -63,7 +63,7 @@ function IsCount(): PropertyDecorator {
 }
 
 /** All limits of a wallet; one that is left out is none. */
-export class LimitsDto {
+export class LimitsDto extends ReasonDto {
   @ApiPropertyOptional({ ...AMOUNT, description: 'What may leave in a day.', example: '10000.00' })
   @MayBeAbsent()
   @IsAmount()

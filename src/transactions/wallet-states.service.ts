@@ -1,7 +1,7 @@
 /** Freezing, unfreezing and closing wallets. They take their turn among the postings, as they decide what may pass. */
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import type { Caller } from '../caller.js';
+import { originOf, type Caller } from '../caller.js';
 import type { RawRow } from '../database/raw-row.js';
 import { Problem } from '../errors.js';
 import type { Answer } from '../idempotency/idempotency.service.js';
@@ -67,7 +67,7 @@ export class WalletStatesService {
   ): Promise<Answer<StatusChangeBody>> {
     await this.currencies.of(walletId); // it exists, and is nobody's but a customer's
     const build = (): ChangeStatus => ({
-      ...{ kind: 'status', id: newId(), actor: caller.scope, walletId, ...to },
+      ...{ kind: 'status', id: newId(), actor: caller.scope, origin: originOf(caller), walletId, ...to },
       sweepTo: sweepTo === undefined ? undefined : { walletId: sweepTo, transactionId: newId() },
       ifMatch: caller.ifMatch === undefined ? undefined : { walletId, version: caller.ifMatch },
     });

@@ -45,7 +45,7 @@ export class UsersController {
 
   @Patch(':user_id')
   @Needs('users:write')
-  @ApiOperation({ summary: 'Change phone number, status or metadata of a user' })
+  @ApiOperation({ summary: 'Change phone number, status or metadata of a user; the status is for operators' })
   @ApiOkResponse({ type: UserBody })
   @ApiIfMatch()
   @ApiErrors(

@@ -35,6 +35,15 @@ export class ChangeUserDto {
   @IsIn(USER_STATUSES, { message: `must be ${USER_STATUSES.join(' or ')}` })
   status?: UserStatus;
 
+  @ApiPropertyOptional({
+    description: 'Why the status changes, for the audit log. It needs the scope `users:admin`.',
+    maxLength: 500,
+    example: 'Lost their phone',
+  })
+  @MayBeAbsent()
+  @IsText(500)
+  reason?: string;
+
   @ApiPropertyOptional({ ...METADATA, description: 'Replaces the notes as a whole.' })
   @MayBeAbsent()
   @IsMetadata()

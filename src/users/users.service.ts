@@ -1,16 +1,19 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { parsePhoneNumberFromString } from 'libphonenumber-js/min';
 import { DataSource, LessThan, type QueryRunner } from 'typeorm';
-import type { Caller } from '../caller.js';
+import { AuditService } from '../audit/audit.service.js';
+import { Principals } from '../auth/principals.js';
+import { demandScope, type Caller } from '../caller.js';
 import { CONFIG, type Config } from '../config.js';
 import { guardedUpdate } from '../database/guarded-update.js';
+import type { RawRow } from '../database/raw-row.js';
 import { constraintOf, sqlState, UNIQUE_VIOLATION } from '../database/sqlstate.js';
 import { inTransaction } from '../database/transaction.js';
 import { Problem } from '../errors.js';
 import { CURSOR_ID, pageOf, readCursor, type Page } from '../paging.js';
 import { IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
 import { newId } from '../ids.js';
-import { User } from './user.entity.js';
+import { User, type UserStatus } from './user.entity.js';
 import { userBody, type ChangeUserDto, type ListUsersQuery, type RegisterUserDto, type UserBody } from './users.dto.js';
 
 @Injectable()
@@ -18,6 +21,8 @@ export class UsersService {
   constructor(
     private readonly dataSource: DataSource,
     private readonly idempotency: IdempotencyService,
+    private readonly audit: AuditService,
+    private readonly principals: Principals,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -52,19 +57,50 @@ export class UsersService {
     return pageOf(rows, query.limit, (user) => user.id, userBody);
   }
 
-  /** Changes the given fields. @throws {Problem} `user_not_found`, `precondition_failed`, `phone_number_taken` */
-  change(id: string, dto: ChangeUserDto, caller: Caller): Promise<User> {
+  /**
+   * Changes the given fields. Suspending a user ends all of its sessions.
+   * @throws {Problem} `user_not_found`, `precondition_failed`, `phone_number_taken`, `insufficient_scope`
+   */
+  async change(id: string, dto: ChangeUserDto, caller: Caller): Promise<User> {
+    if (dto.reason !== undefined && dto.status === undefined) {
+      throw Problem.field('reason', 'is only for changing the status');
+    }
     const changes = {
       ...(dto.phone_number === undefined ? {} : { phoneNumber: this.phoneNumber(dto.phone_number) }),
       ...(dto.status === undefined ? {} : { status: dto.status }),
       ...(dto.metadata === undefined ? {} : { metadata: dto.metadata }),
     };
-    return inTransaction(this.dataSource, async (runner) => {
+    let endedSessions: string[] = [];
+    const changed = await inTransaction(this.dataSource, async (runner) => {
       const user = await runner.manager.findOne(User, { where: { id }, lock: { mode: 'pessimistic_write' } });
       if (!user) throw new Problem('user_not_found', `There is no user ${id}.`);
       await takingPhoneNumber(guardedUpdate(runner, User, user, changes, caller.ifMatch));
+      if (dto.status !== undefined && dto.status !== user.status) {
+        endedSessions = await this.changeStatus(runner, id, dto.status, dto.reason, caller);
+      }
       return this.read(id, runner);
     });
+    this.principals.forget(endedSessions);
+    return changed;
+  }
+
+  /** @returns the sessions that ended with it. */
+  private async changeStatus(
+    runner: QueryRunner,
+    id: string,
+    status: UserStatus,
+    reason: string | undefined,
+    caller: Caller,
+  ): Promise<string[]> {
+    demandScope(caller, 'users:admin', 'Changing the status of a user');
+    if (reason === undefined) throw Problem.field('reason', 'is needed to change the status');
+    const isSuspended = status === 'suspended';
+    const [ended]: [RawRow[], number] = isSuspended ? await runner.query(END_SESSIONS, [id]) : [[], 0];
+    await this.audit.record(runner, caller, {
+      ...{ action: isSuspended ? 'user.suspended' : 'user.activated', objectType: 'user', objectId: id, reason },
+      ...(isSuspended && { details: { sessions_ended: ended.length } }),
+    });
+    return ended.map((session): string => session.id);
   }
 
   /** E.164 of a number as people write it. It must be possible (right length), not proven to exist. */
@@ -78,6 +114,10 @@ export class UsersService {
     );
   }
 }
+
+const END_SESSIONS = `
+  UPDATE sessions SET ended_at = now(), end_reason = 'user_suspended'
+   WHERE user_id = $1 AND ended_at IS NULL RETURNING id`;
 
 /** Turns the violated unique constraint into the error that a caller understands. */
 async function takingPhoneNumber(write: Promise<unknown>): Promise<void> {

@@ -48,7 +48,7 @@ export class WalletsController {
 
   @Patch(':wallet_id')
   @Needs('wallets:write')
-  @ApiOperation({ summary: 'Change label, minimum balance or metadata of a wallet' })
+  @ApiOperation({ summary: 'Change label, minimum balance or metadata of a wallet; lowering is for operators' })
   @ApiOkResponse({ type: WalletBody })
   @ApiIfMatch()
   @ApiErrors(

@@ -52,10 +52,22 @@ export class ChangeWalletDto {
   @IsText(100)
   label?: string;
 
-  @ApiPropertyOptional(FLOOR)
+  @ApiPropertyOptional({
+    ...FLOOR,
+    description: `${FLOOR.description} Lowering it needs the scope \`wallets:admin\` and a \`reason\`.`,
+  })
   @MayBeAbsent()
   @IsSignedAmount()
   minimum_balance?: AmountInput;
+
+  @ApiPropertyOptional({
+    description: 'Why the minimum balance is lowered, for the audit log.',
+    maxLength: 500,
+    example: 'Overdraft agreed on the phone',
+  })
+  @MayBeAbsent()
+  @IsText(500)
+  reason?: string;
 
   @ApiPropertyOptional({ ...API_METADATA, description: 'Replaces the notes as a whole.' })
   @MayBeAbsent()

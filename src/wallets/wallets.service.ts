@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, LessThan, type QueryRunner } from 'typeorm';
-import type { Caller, Principal } from '../caller.js';
+import { AuditService } from '../audit/audit.service.js';
+import { demandScope, type Caller, type Principal } from '../caller.js';
 import { CONFIG, type Config } from '../config.js';
 import { guardedUpdate } from '../database/guarded-update.js';
 import { inTransaction } from '../database/transaction.js';
@@ -28,6 +29,7 @@ export class WalletsService {
     private readonly dataSource: DataSource,
     private readonly users: UsersService,
     private readonly idempotency: IdempotencyService,
+    private readonly audit: AuditService,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -104,13 +106,15 @@ export class WalletsService {
 
   /**
    * Changes the given fields. A minimum balance above what is available now is refused: law 3 holds at all times.
+   * Lowering it is an act of an operator, who says why.
    * @throws {Problem} `wallet_not_found`, `system_wallet`, `wallet_closed`, `wallet_exists`, `precondition_failed`,
-   *   `below_minimum_balance`
+   *   `below_minimum_balance`, `insufficient_scope`
    */
   change(id: string, dto: ChangeWalletDto, caller: Caller): Promise<Wallet> {
     return inTransaction(this.dataSource, async (runner) => {
       const wallet = await lockCustomerWallet(runner, id);
-      const floor = dto.minimum_balance === undefined ? {} : newFloor(wallet, dto.minimum_balance);
+      const floor: Partial<Wallet> = dto.minimum_balance === undefined ? {} : newFloor(wallet, dto.minimum_balance);
+      await this.recordLowering(runner, wallet, floor.minimumBalance ?? null, dto.reason, caller);
       await guardedUpdate(
         runner,
         Wallet,
@@ -124,6 +128,27 @@ export class WalletsService {
       );
       if (dto.label !== undefined && dto.label !== wallet.label) await rename(runner, wallet, dto.label);
       return this.read(id, runner);
+    });
+  }
+
+  /** A repeat, which leaves the minimum balance where it is, is no act and no mistake. */
+  private async recordLowering(
+    runner: QueryRunner,
+    { id, currency, minimumBalance: fromMinor }: Wallet,
+    toMinor: bigint | null,
+    reason: string | undefined,
+    caller: Caller,
+  ): Promise<void> {
+    if (toMinor === null || toMinor > fromMinor) {
+      if (reason !== undefined) throw Problem.field('reason', 'is only for lowering the minimum balance');
+      return;
+    }
+    if (toMinor === fromMinor) return;
+    demandScope(caller, 'wallets:admin', 'Lowering a minimum balance');
+    if (reason === undefined) throw Problem.field('reason', 'is needed to lower the minimum balance');
+    const details = { from: formatAmount(fromMinor, currency), to: formatAmount(toMinor, currency), currency };
+    await this.audit.record(runner, caller, {
+      ...{ action: 'wallet.floor_lowered', objectType: 'wallet', objectId: id, reason, details },
     });
   }
 

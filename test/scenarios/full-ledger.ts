@@ -5,6 +5,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
+import { AuditService } from '../../src/audit/audit.service.js';
 import { readConfig } from '../../src/config.js';
 import { IdempotencyStore } from '../../src/idempotency/idempotency.store.js';
 import { HoldStore } from '../../src/transactions/hold.store.js';
@@ -55,6 +56,7 @@ function poster(dataSource: DataSource) {
     new HoldStore(),
     new WalletStateStore(),
     new IdempotencyStore(),
+    new AuditService(dataSource),
     config,
   );
   return async (draft: Draft): Promise<Posted> => {

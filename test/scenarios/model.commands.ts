@@ -96,6 +96,7 @@ function remember(model: Model, reply: Answer, type: string, legs: Array<[ModelW
 const wallet = fc.integer({ min: 0, max: 2 });
 const minor = fc.oneof(fc.integer({ min: 1, max: 30_000 }), fc.constantFrom(1, 100, 5_000, 10_000));
 const floor = fc.option(fc.integer({ min: -2_000, max: 8_000 }), { nil: undefined, freq: 4 });
+const reason = fc.option(fc.constant('a test'), { nil: undefined, freq: 4 });
 const key = fc.option(fc.constantFrom('k1', 'k2', 'k3', 'k4'), { nil: undefined, freq: 3 });
 const pick = fc.nat(50);
 
@@ -113,16 +114,17 @@ const credits = fc.tuple(wallet, minor, key).map(
     }), k), // prettier-ignore
 );
 
-const debits = fc.tuple(wallet, minor, floor, key).map(
-  ([w, amount, asked, k]) =>
-    new Call('debit', [w, money(amount), asked], (model) => ({
-      request: `debit ${w} ${amount} ${asked}`,
+const debits = fc.tuple(wallet, minor, floor, reason, key).map(
+  ([w, amount, asked, why, k]) =>
+    new Call('debit', [w, money(amount), asked, why], (model) => ({
+      request: `debit ${w} ${amount} ${asked} ${asked === undefined || why}`,
       send: (api, sent) => {
-        const extra = asked === undefined ? {} : { minimum_balance: money(asked) };
+        const extra = asked === undefined ? {} : { minimum_balance: money(asked), reason: why };
         return api.debit(model.wallets[w]!.id, money(amount), extra, sent) as never;
       },
       apply: (reply) => {
         const from = model.wallets[w]!;
+        if (asked !== undefined && asked < from.floor && why === undefined) return 'minimum_balance_not_lowered';
         const result = move([[from, -amount]], { floor: asked });
         remember(model, reply, 'debit', [[from, -amount], [undefined, amount]]); // prettier-ignore
         return result;
@@ -272,7 +274,7 @@ const limits = fc.tuple(wallet, fc.option(minor, { nil: undefined })).map(
       if (of.entries > 0 || of.dailyMax !== undefined || max === undefined) return undefined;
       return {
         request: `limit ${w} ${max}`,
-        send: (api) => api.call('PUT', `/v1/wallets/${of.id}/limits`, { daily_total: money(max * 5) }),
+        send: (api) => api.call('PUT', `/v1/wallets/${of.id}/limits`, { daily_total: money(max * 5), reason: 'a test' }),
         apply: () => {
           of.dailyMax = max * 5;
           return '200';

@@ -43,6 +43,21 @@ const LAWS: Record<string, string> = {
       JOIN entries o ON o.transaction_id = t.reverses_id AND o.leg = r.leg
       GROUP BY t.reverses_id, o.leg, o.amount
       HAVING abs(sum(r.amount)) > abs(o.amount) OR sign(sum(r.amount)) = sign(o.amount) OR count(DISTINCT o.wallet_id) > 1`,
+  'an act says what did not happen': `
+    SELECT a.id FROM audit_log a WHERE
+      (action = 'transaction.reversed' AND NOT EXISTS (
+        SELECT FROM transactions t WHERE t.id = (a.details->>'reversal_id')::uuid AND t.reverses_id = a.object_id::uuid
+          AND (t.actor, t.reason, t.created_at) = (a.actor, a.reason, a.created_at)))
+      OR (action IN ('wallet.frozen', 'wallet.unfrozen', 'wallet.closed') AND NOT EXISTS (
+        SELECT FROM wallet_status_changes s WHERE s.id = (a.details->>'status_change_id')::uuid
+          AND (s.wallet_id, s.actor, s.reason, s.created_at) = (a.object_id::uuid, a.actor, a.reason, a.created_at)
+          AND action = 'wallet.' || CASE s.status WHEN 'active' THEN 'unfrozen' ELSE s.status END))`,
+  'what an operator did is not in the audit log': `
+    SELECT id FROM wallet_status_changes s WHERE (
+      SELECT count(*) FROM audit_log WHERE object_id = s.wallet_id::text AND details->>'status_change_id' = s.id::text) <> 1
+    UNION ALL
+    SELECT id FROM transactions t WHERE type = 'reversal' AND (
+      SELECT count(*) FROM audit_log WHERE object_id = t.reverses_id::text AND details->>'reversal_id' = t.id::text) <> 1`,
   'a running total does not follow from the entries': `
     SELECT wallet_id AS id FROM (SELECT wallet_id, credited_after,
       sum(greatest(amount, 0)) OVER (PARTITION BY wallet_id ORDER BY seq) AS running FROM entries) e
