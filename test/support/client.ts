@@ -1,5 +1,6 @@
 /** A small typed client for the tests: it says exactly what the server answered, errors too. */
 import { Agent, request as httpRequest } from 'node:http';
+import type { AuditEntryBody } from '../../src/audit/audit.dto.js';
 import type { BatchBody } from '../../src/transactions/batch.dto.js';
 import type { HoldBody } from '../../src/transactions/holds.dto.js';
 import type { StatusChangeBody } from '../../src/transactions/wallet-states.dto.js';
@@ -157,6 +158,12 @@ export class WalletClient {
 
   async readHold(id: string): Promise<HoldBody> {
     return expectStatus(200, await this.get<HoldBody>(`/v1/holds/${id}`));
+  }
+
+  /** What operators did to an object, latest first. */
+  async actsOn(id: string): Promise<AuditEntryBody[]> {
+    const log = await this.get<{ data: AuditEntryBody[] }>(`/v1/audit-log?object_id=${id}`);
+    return expectStatus(200, log).data;
   }
 
   /** `freeze`, `unfreeze` or `close`. */

@@ -78,6 +78,18 @@ export class TestDatabase {
     }
   }
 
+  /** Refuses new rows of a table while `meanwhile` runs. @param condition of the row, on `NEW`. */
+  async refusing(table: string, condition: string, meanwhile: () => Promise<void>): Promise<void> {
+    await this.query(`
+      CREATE OR REPLACE FUNCTION refuse_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not this one'; END $$;
+      CREATE TRIGGER refuse_row BEFORE INSERT ON ${table} FOR EACH ROW WHEN (${condition}) EXECUTE FUNCTION refuse_row()`);
+    try {
+      await meanwhile();
+    } finally {
+      await this.query(`DROP TRIGGER refuse_row ON ${table}`);
+    }
+  }
+
   async drop(): Promise<void> {
     await this.client.end();
     await asAdmin(`DROP DATABASE IF EXISTS ${this.name} WITH (FORCE)`);
