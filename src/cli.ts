@@ -3,6 +3,7 @@
 import 'reflect-metadata';
 import { Command, CommanderError } from 'commander';
 import { readFileSync } from 'node:fs';
+import { declareKeys } from './auth/keys.command.js';
 import { commandConfig, ConfigError } from './config.js';
 import { EmbeddedDatabaseError } from './database/embedded.system.js';
 import { checkCommand, declareCheck, type RawCheckOptions } from './ledger/check.command.js';
@@ -37,6 +38,7 @@ declareCheck(program).action(async (options: RawCheckOptions) => {
 });
 
 declareReceipts(program);
+declareKeys(program);
 
 program
   .command('migrate')

@@ -3,6 +3,7 @@ import { Inject, Injectable, Logger, type CanActivate, type ExecutionContext } f
 import { OPERATOR, type KnownRequest } from '../caller.js';
 import { CONFIG, type Config } from '../config.js';
 import { Problem } from '../errors.js';
+import { ApiKeys } from './api-keys.js';
 import { accessOf, type Access } from './access.js';
 import { isIPv6 } from 'node:net';
 import type { Known } from './known.js';
@@ -15,6 +16,7 @@ export class AccessGuard implements CanActivate {
 
   constructor(
     private readonly principals: Principals,
+    private readonly apiKeys: ApiKeys,
     private readonly ownership: Ownership,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
@@ -50,6 +52,7 @@ export class AccessGuard implements CanActivate {
       throw new Problem('address_not_allowed', `The API key may not be used from ${request.ip}.`);
     }
     request.principal = known;
+    if (userId === undefined) this.apiKeys.used(known.credentialId);
     if (access.kind === 'person') return userId !== undefined || refusePerson();
     if (access.kind !== 'scope') return true;
     if (userId === undefined) {

@@ -9,7 +9,8 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { Problem } from '../errors.js';
 import { AccessTokens } from './access-tokens.js';
-import { API_KEY_PREFIX, ApiKeys } from './api-keys.js';
+import { API_KEY_PREFIX } from './api-key.secret.js';
+import { ApiKeys } from './api-keys.js';
 import type { Known } from './known.js';
 
 /** About 1 KB each. Whoever fell out is looked up again. */
