@@ -65,11 +65,12 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
     .setTitle('Asper Wallet')
     .setDescription(
       'Wallets with double entry, holds and a history that adds up. Amounts are decimal strings in the major unit; ' +
-        'errors are RFC 9457 problems; every POST takes an `Idempotency-Key`.',
+        'errors are RFC 9457 problems; every POST but those of sign-in takes an `Idempotency-Key`.',
     )
     .setVersion('1')
     .setLicense('MIT', 'https://opensource.org/license/mit')
     .addServer('/')
+    .addTag('Sign-in', 'A person signs in by phone, and the sessions that begin with it.')
     .addTag('Users', 'Who owns wallets, known by phone number.')
     .addTag('Wallets', 'Open, read and change wallets.')
     .addTag('Transactions', 'Move money, and read what moved.')

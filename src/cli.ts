@@ -3,6 +3,7 @@
 import 'reflect-metadata';
 import { Command, CommanderError } from 'commander';
 import { readFileSync } from 'node:fs';
+import { declareAuth } from './auth/auth.command.js';
 import { declareKeys } from './auth/keys.command.js';
 import { commandConfig, ConfigError } from './config.js';
 import { EmbeddedDatabaseError } from './database/embedded.system.js';
@@ -39,6 +40,7 @@ declareCheck(program).action(async (options: RawCheckOptions) => {
 
 declareReceipts(program);
 declareKeys(program);
+declareAuth(program);
 
 program
   .command('migrate')

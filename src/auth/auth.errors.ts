@@ -79,8 +79,15 @@ export const AUTH_NOT_FOUND = {
   },
 } as const satisfies Record<string, ErrorEntry>;
 
-/** What can be in the way of an API key. */
+/** What can be in the way of an API key, and of signing in. */
 export const AUTH_CONFLICTS = {
+  sign_in_not_configured: {
+    status: 501,
+    title: 'Nobody can sign in here',
+    retryable: false,
+    cause: 'The service has no way to send one-time codes (CODE_SENDER=none), or no place to keep its secret.',
+    fix: 'Set CODE_SENDER=webhook and CODE_WEBHOOK_URL, and AUTH_SECRET, and start the service again.',
+  },
   api_key_revoked: {
     status: 409,
     title: 'The API key is revoked',

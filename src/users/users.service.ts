@@ -103,8 +103,30 @@ export class UsersService {
     return ended.map((session): string => session.id);
   }
 
-  /** E.164 of a number as people write it. It must be possible (right length), not proven to exist. */
-  private phoneNumber(text: string): string {
+  /**
+   * The user who has proven a number; the first time, where SIGN_UP is open, that makes them one. Until the transaction
+   * ends nobody can be suspended in between.
+   */
+  async ofProvenNumber(phoneNumber: string, runner: QueryRunner): Promise<User | null> {
+    const { manager } = runner;
+    if (this.config.signUp === 'open') {
+      const user = { id: newId(), phoneNumber, status: 'active' as const, metadata: null };
+      await manager.createQueryBuilder().insert().into(User).values(user).orIgnore().execute();
+    }
+    return manager.findOne(User, { where: { phoneNumber }, lock: { mode: 'pessimistic_read' } });
+  }
+
+  /** Whether a one-time code would let somebody in who has the number (E.164). */
+  async maySignIn(phoneNumber: string): Promise<boolean> {
+    const user = await this.dataSource.manager.findOneBy(User, { phoneNumber });
+    return user ? user.status === 'active' : this.config.signUp === 'open';
+  }
+
+  /**
+   * E.164 of a number as people write it. It must be possible (right length), not proven to exist.
+   * @throws {Problem} `validation_failed`
+   */
+  phoneNumber(text: string): string {
     const phone = parsePhoneNumberFromString(text, this.config.defaultPhoneRegion);
     if (phone?.isPossible()) return phone.number;
     const region = this.config.defaultPhoneRegion;

@@ -1,0 +1,100 @@
+/**
+ * How often codes are asked for and tried. All processes share the counters, which are in the database: when that is
+ * down, nobody signs in, and nothing is unlimited.
+ *
+ * SECURITY: numbers and addresses stand in the table as HMACs, so that it is no list of them.
+ */
+import { Inject, Injectable } from '@nestjs/common';
+import { isIPv4, isIPv6 } from 'node:net';
+import type { Pool } from 'pg';
+import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
+import { DataSource } from 'typeorm';
+import { CONFIG, type Config } from '../config.js';
+import { Problem } from '../errors.js';
+import { AuthSecret } from './auth-secret.js';
+
+const MINUTE_SECONDS = 60;
+const HOUR_SECONDS = 3_600;
+const DAY_SECONDS = 24 * HOUR_SECONDS;
+
+@Injectable()
+export class SendLimits {
+  private readonly pool: Pool;
+  private readonly perAddress: RateLimiterPostgres;
+  private readonly perPrefix: RateLimiterPostgres;
+  private readonly perNumberHour: RateLimiterPostgres;
+  private readonly perNumberDay: RateLimiterPostgres;
+  private readonly perDay: RateLimiterPostgres;
+  private readonly triesPerAddress: RateLimiterPostgres;
+
+  constructor(
+    dataSource: DataSource,
+    private readonly secret: AuthSecret,
+    @Inject(CONFIG) config: Config,
+  ) {
+    this.pool = (dataSource.driver as unknown as { master: Pool }).master;
+    this.perAddress = this.limiter('code_address', config.codesPerAddressHour, HOUR_SECONDS);
+    this.perPrefix = this.limiter('code_prefix', config.codesPerPrefixHour, HOUR_SECONDS);
+    this.perNumberHour = this.limiter('code_number_hour', config.codesPerNumberHour, HOUR_SECONDS);
+    this.perNumberDay = this.limiter('code_number_day', config.codesPerNumberDay, DAY_SECONDS);
+    this.perDay = this.limiter('code_day', config.codesPerDay, DAY_SECONDS);
+    this.triesPerAddress = this.limiter('try_address', config.requestsPerMinuteAddress, MINUTE_SECONDS);
+  }
+
+  /**
+   * Counts a code that is asked for. What an earlier limit refuses does not count towards the later ones; the day's total
+   * comes last, so that only what would be sent counts and nobody uses it up with one number.
+   * @throws {Problem} `rate_limited`, whether or not anybody has the number.
+   */
+  async countCode(phoneNumber: string, address: string): Promise<void> {
+    await this.count(this.perAddress, networkOf(address));
+    await this.count(this.perPrefix, phoneNumber.slice(0, -4));
+    await this.count(this.perNumberHour, phoneNumber);
+    await this.count(this.perNumberDay, phoneNumber);
+    await this.count(this.perDay, 'all');
+  }
+
+  /** Counts a code or refresh token that is tried. @throws {Problem} `rate_limited` */
+  async countTry(address: string): Promise<void> {
+    await this.count(this.triesPerAddress, networkOf(address));
+  }
+
+  private async count(limiter: RateLimiterPostgres, who: string): Promise<void> {
+    const key = await this.secret.mac('limits', who);
+    try {
+      await limiter.consume(key.toString('base64url'));
+    } catch (error) {
+      if (!(error instanceof RateLimiterRes)) throw error;
+      const retryAfterSeconds = Math.max(1, Math.ceil(error.msBeforeNext / 1_000));
+      throw new Problem('rate_limited', `Try again in ${retryAfterSeconds} seconds.`, { retryAfterSeconds });
+    }
+  }
+
+  private limiter(keyPrefix: string, points: number, duration: number): RateLimiterPostgres {
+    return new RateLimiterPostgres({
+      storeClient: this.pool,
+      storeType: 'pool',
+      tableName: 'rate_limits',
+      tableCreated: true,
+      keyPrefix,
+      points,
+      duration,
+      // Who is over the limit is refused from memory: an attack takes the database no writes.
+      inMemoryBlockOnConsumed: points,
+    });
+  }
+}
+
+/** Whom an address stands for: of IPv6 the /64 that one customer has, of IPv4 the address. */
+export function networkOf(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  if (isIPv4(mapped ?? address) || !isIPv6(address)) return mapped ?? address;
+  const [head = '', tail = ''] = address.toLowerCase().split('%')[0]!.split('::');
+  const left = head === '' ? [] : head.split(':');
+  const right = tail === '' ? [] : tail.split(':');
+  const groups = [...left, ...Array<string>(Math.max(0, 8 - left.length - right.length)).fill('0'), ...right];
+  return groups
+    .slice(0, 4)
+    .map((group) => parseInt(group, 16).toString(16))
+    .join(':');
+}
