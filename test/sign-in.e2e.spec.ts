@@ -1,0 +1,345 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { createHash } from 'node:crypto';
+import { expectStatus } from './support/client.js';
+import { CommitCutter } from './support/proxy.js';
+import { startService, TestDatabase, type Service } from './support/service.js';
+import { askForCode, as, Gateway, signIn, statusOf, tryCode, wrongOf } from './support/sign-in.js';
+
+const NOBODY = '+14155559999';
+
+describe('one-time codes', () => {
+  let gateway: Gateway;
+  let service: Service;
+  let said = '';
+  beforeAll(async () => {
+    gateway = await Gateway.start();
+    service = await startService(gateway.env({ LOG_LEVEL: 'debug' }), { quiet: true });
+    service.process.stderr!.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  });
+  afterEach(async () => {
+    gateway.answer = (response) => response.end();
+    expect([gateway.badSignatures, await service.database.problems()]).toEqual([0, []]);
+  });
+  afterAll(async () => {
+    await service.stop();
+    await gateway.stop();
+  });
+
+  /** A user, a code that they asked for, and what the gateway was told. */
+  async function asked() {
+    const user = await service.api.newUser();
+    const { id, expires_at } = expectStatus(201, await askForCode(service, user.phone_number));
+    return { user, expires_at, ...(await gateway.message(id)) };
+  }
+
+  it('sends six digits, signed, and trades them for a session', async () => {
+    const { user, id, code, phoneNumber, expiresAt, expires_at } = await asked();
+    expect([phoneNumber, code, expiresAt]).toEqual([user.phone_number, expect.stringMatching(/^\d{6}$/), expires_at]);
+    const reply = await tryCode(service, id, code, { 'user-agent': 'Phone/1.0' });
+    expect([reply.status, reply.headers.get('cache-control')]).toEqual([201, 'no-store']);
+    expect(reply.body).toMatchObject({ token_type: 'Bearer', expires_in: 600, user_id: user.id });
+    expect(reply.body.refresh_token).toMatch(/^asper_rt_[\w-]{43}$/);
+    const { data } = expectStatus(
+      200,
+      await as<{ data: unknown[] }>(service, reply.body.access_token, 'GET', '/v1/auth/sessions'),
+    );
+    expect(data).toEqual([
+      expect.objectContaining({
+        ...{ id: reply.body.session_id, user_agent: 'Phone/1.0', address: '127.0.0.1', is_current: true },
+        expires_at: expect.any(String),
+      }),
+    ]);
+  });
+
+  it('is good once, also for 100 who send the right code at once', async () => {
+    const { user, id, code } = await asked();
+    const replies = await Promise.all(Array.from({ length: 100 }, () => tryCode(service, id, code)));
+    expect(replies.filter(({ status }) => status === 201)).toHaveLength(1);
+    const refused = replies.filter(({ status }) => status === 401).map(({ body }) => `${body.code} ${body.detail}`);
+    expect([refused.length, new Set(refused).size]).toEqual([99, 1]);
+    const sessions = await service.database.query('SELECT FROM sessions WHERE user_id = $1', [user.id]);
+    expect(sessions).toHaveLength(1);
+    expect((await tryCode(service, id, code)).body.code).toBe('code_refused');
+  });
+
+  it('takes five tries, also of 100 at once, and then not even the right code', async () => {
+    const { id, code } = await asked();
+    const replies = await Promise.all(
+      Array.from({ length: 100 }, (_, n) => tryCode(service, id, wrongOf(code, n + 1))),
+    );
+    expect(new Set(replies.map(({ status, body }) => `${status} ${body.code}`))).toEqual(new Set(['401 code_refused']));
+    expect(await service.database.query('SELECT tries FROM one_time_codes WHERE id = $1', [id])).toEqual([
+      { tries: 5 },
+    ]);
+    expect((await tryCode(service, id, code)).body.code).toBe('code_refused');
+    const other = await asked();
+    for (let n = 1; n <= 4; n++) await tryCode(service, other.id, wrongOf(other.code, n));
+    expect((await tryCode(service, other.id, other.code)).status).toBe(201);
+  });
+
+  it('is good for five minutes', async () => {
+    const { id, code } = await asked();
+    const [{ seconds }] = await service.database.query(
+      'SELECT extract(epoch FROM expires_at - created_at)::int AS seconds FROM one_time_codes WHERE id = $1',
+      [id],
+    );
+    expect(seconds).toBe(300);
+    await service.database.query(`UPDATE one_time_codes SET expires_at = now() - interval '1 ms' WHERE id = $1`, [id]);
+    expect((await tryCode(service, id, code)).body.code).toBe('code_refused');
+  });
+
+  it('is refused alike whatever is wrong with it, and of another request is none', async () => {
+    const [one, other] = [await asked(), await asked()];
+    const details = new Set<string>();
+    for (const [id, code] of [
+      [one.id, wrongOf(one.code)],
+      [one.id, other.code === one.code ? wrongOf(one.code, 2) : other.code],
+      ['0199a3c2-8d02-7a5c-8b30-4f1e0d9c8b21', one.code],
+    ] as const) {
+      const { status, body } = await tryCode(service, id, code);
+      details.add(`${status} ${body.code} ${body.detail}`);
+    }
+    expect(details.size).toBe(1);
+    for (const [id, code, field] of [
+      [one.id, '12345', 'code'],
+      [one.id, '1234567', 'code'],
+      ['x', '123456', 'code_id'],
+    ] as const) {
+      expect((await tryCode(service, id, code)).body).toMatchObject({ status: 422, errors: [{ field }] });
+    }
+    expect((await askForCode(service, 'abc')).body).toMatchObject({ errors: [{ field: 'phone_number' }] });
+  });
+
+  it('answers known and unknown numbers alike in status, headers, body and time, and sends to the known', async () => {
+    const { phone_number: known } = await service.api.newUser();
+    const times: Record<string, number[]> = { [known]: [], [NOBODY]: [] };
+    const looks: Record<string, Set<string>> = { [known]: new Set(), [NOBODY]: new Set() };
+    const ids: Record<string, string[]> = { [known]: [], [NOBODY]: [] };
+    for (let n = 0; n < 250; n++) {
+      // In turns, and each first as often as the other, so that nothing but the number differs.
+      for (const number of n % 2 ? [known, NOBODY] : [NOBODY, known]) {
+        const startedAt = performance.now();
+        const { status, headers, body } = await askForCode(service, number);
+        times[number]!.push(performance.now() - startedAt);
+        looks[number]!.add(
+          JSON.stringify([status, [...headers.keys()].sort(), headers.get('content-length'), Object.keys(body)]),
+        );
+        ids[number]!.push(body.id);
+      }
+    }
+    expect([...looks[known]!]).toEqual([...looks[NOBODY]!]);
+    const [a, b] = [median(times[known]!), median(times[NOBODY]!)];
+    console.info(`median of 250: known ${a.toFixed(2)} ms, unknown ${b.toFixed(2)} ms`);
+    expect(Math.abs(a - b) < 2 || Math.abs(a - b) < 0.3 * Math.min(a, b)).toBe(true);
+    for (const id of ids[known]!) await gateway.message(id);
+    expect(gateway.messages.filter(({ phoneNumber }) => phoneNumber === NOBODY)).toEqual([]);
+    const rows = await service.database.query('SELECT FROM one_time_codes WHERE phone_number = $1', [NOBODY]);
+    expect(rows).toHaveLength(250);
+  });
+
+  it('lets no suspended user in, and sends them nothing', async () => {
+    const { user, id, code } = await asked();
+    await service.database.query(`UPDATE users SET status = 'suspended' WHERE id = $1`, [user.id]);
+    expect((await tryCode(service, id, code)).body.code).toBe('code_refused');
+    const again = expectStatus(201, await askForCode(service, user.phone_number));
+    await asked(); // sent after it
+    expect(gateway.messages.filter((message) => message.id === again.id)).toEqual([]);
+  });
+
+  it('tries a gateway that fails three times with one id, then gives up, and follows it nowhere', async () => {
+    const { phone_number } = await service.api.newUser();
+    gateway.answer = (response) => response.writeHead(500).end();
+    const { id } = expectStatus(201, await askForCode(service, phone_number));
+    for (let waited = 0; waited < 60 && attempts(id) < 3; waited++) await pause(100);
+    expect([attempts(id), new Set(gateway.messages.filter((m) => m.id === id).map((m) => m.code)).size]).toEqual([
+      3, 1,
+    ]);
+    gateway.answer = (response) => response.writeHead(307, { location: gateway.url }).end();
+    const redirected = expectStatus(201, await askForCode(service, phone_number));
+    for (let waited = 0; waited < 60 && attempts(redirected.id) < 3; waited++) await pause(100);
+    await pause(300);
+    expect(attempts(redirected.id)).toBe(3); // one an attempt
+    expect(said).toMatch(/the code for \+91•+\d\d was not sent: the gateway answered 500/);
+  });
+
+  it('stands nowhere in the database or the output, nor do numbers and tokens where they need not', async () => {
+    const { user, id, code } = await asked();
+    const tokens = expectStatus(201, await tryCode(service, id, code));
+    await tryCode(service, id, code);
+    await service.api.post('/v1/auth/tokens/refresh', { refresh_token: `${tokens.refresh_token.slice(0, -1)}-` });
+    const [row] = await service.database.query('SELECT code_hash FROM one_time_codes WHERE id = $1', [id]);
+    const hash = (row as { code_hash: Buffer }).code_hash;
+    expect(hash).toHaveLength(32);
+    // Without the key no hash of a million codes is the one that is kept.
+    for (let n = 0; n < 1_000_000; n++) {
+      const digits = String(n).padStart(6, '0');
+      if (createHash('sha256').update(`${id}.${digits}`).digest().equals(hash)) throw new Error('a plain hash');
+    }
+    const tables = ['sessions', 'refresh_tokens', 'rate_limits', 'signing_keys', 'audit_log'];
+    const dump = (
+      await Promise.all(tables.map((table) => service.database.query(`SELECT t::text AS row FROM ${table} t`)))
+    )
+      .flat()
+      .map(({ row }) => row as string)
+      .join('\n');
+    const secrets = [tokens.access_token, tokens.refresh_token, tokens.refresh_token.slice('asper_rt_'.length)];
+    const hexadecimal = Buffer.from(secrets[2]!, 'base64url').toString('hex');
+    expect([...secrets, hexadecimal, user.phone_number].filter((secret) => dump.includes(secret))).toEqual([]);
+    const output = service.said() + said;
+    expect(output).not.toMatch(new RegExp(`(?<!\\d)${code}(?!\\d)`));
+    expect([...secrets, user.phone_number].filter((secret) => output.includes(secret))).toEqual([]);
+    for (const message of gateway.messages) expect(output.includes(message.phoneNumber)).toBe(false);
+  });
+
+  const attempts = (id: string) => gateway.messages.filter((message) => message.id === id).length;
+});
+
+describe('limits of one-time codes', () => {
+  let gateway: Gateway;
+  let service: Service | undefined;
+  beforeAll(async () => void (gateway = await Gateway.start()));
+  afterEach(async () => {
+    await service?.stop();
+    service = undefined;
+  });
+  afterAll(() => gateway.stop());
+
+  const start = async (limits: Record<string, string>) => (service = await startService(gateway.env(limits)));
+  const number = (n: number) => `+9198765${String(n).padStart(5, '0')}`;
+
+  it.each([
+    { limit: 'CODES_PER_NUMBER_HOUR', seconds: 3_600, numbers: () => number(1), other: number(2) },
+    { limit: 'CODES_PER_NUMBER_DAY', seconds: 86_400, numbers: () => number(1), other: number(2) },
+    { limit: 'CODES_PER_PREFIX_HOUR', seconds: 3_600, numbers: (n: number) => number(n), other: number(20_000) },
+    { limit: 'CODES_PER_ADDRESS_HOUR', seconds: 3_600, numbers: (n: number) => number(n * 10_000), other: undefined },
+    { limit: 'CODES_PER_DAY', seconds: 86_400, numbers: (n: number) => number(n * 10_000), other: undefined },
+  ])('$limit holds, says when it ends, and holds others up only where it must', async ({ limit, seconds, ...of }) => {
+    const { numbers, other } = of;
+    const { database } = await start({ [limit]: '3' });
+    await database.query(`INSERT INTO users (id, phone_number, status) VALUES (gen_random_uuid(), $1, 'active')`, [
+      numbers(1),
+    ]);
+    const replies = [];
+    for (let n = 1; n <= 5; n++) replies.push(await askForCode(service!, numbers(n)));
+    expect(replies.map(({ status }) => status)).toEqual([201, 201, 201, 429, 429]);
+    const { body, headers } = replies[4]!;
+    expect(body.code).toBe('rate_limited');
+    const retryAfter = Number(headers.get('retry-after'));
+    expect([retryAfter > seconds - 60, retryAfter <= seconds]).toEqual([true, true]);
+    if (other) expect((await askForCode(service!, other)).status).toBe(201);
+    else expect((await askForCode(service!, number(90_000))).status).toBe(429);
+  });
+
+  it('are shared by all processes', async () => {
+    const { database } = await start({ CODES_PER_NUMBER_HOUR: '4' });
+    const second = await startService(gateway.env({ CODES_PER_NUMBER_HOUR: '4' }), { database });
+    const replies = [];
+    for (let n = 0; n < 4; n++) for (const one of [service!, second]) replies.push(await askForCode(one, number(1)));
+    await second.stop();
+    expect(replies.filter(({ status }) => status === 201)).toHaveLength(4);
+  });
+
+  it('hold while 2,000 numbers of one prefix are pumped, 100 at a time', async () => {
+    const { database } = await start({ CODES_PER_PREFIX_HOUR: '20', SIGN_UP: 'open' });
+    const before = gateway.messages.length;
+    const statuses: number[] = [];
+    for (let n = 0; n < 2_000; n += 100) {
+      const replies = await Promise.all(Array.from({ length: 100 }, (_, i) => askForCode(service!, number(n + i))));
+      statuses.push(...replies.map(({ status }) => status));
+    }
+    expect(statuses.filter((status) => status === 201)).toHaveLength(20);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(1_980);
+    await pause(500);
+    expect(gateway.messages.length - before).toBe(20);
+    expect(await database.query('SELECT FROM one_time_codes')).toHaveLength(20);
+  });
+
+  it('hold against an address that claims to be another one with each request', async () => {
+    await start({ CODES_PER_ADDRESS_HOUR: '10' });
+    const replies = await Promise.all(
+      Array.from({ length: 200 }, (_, n) =>
+        askForCode(service!, number(n * 10), {
+          'x-forwarded-for': `203.0.113.${n}`,
+          'x-real-ip': `203.0.113.${n}`,
+          forwarded: `for=203.0.113.${n}`,
+        }),
+      ),
+    );
+    expect(replies.filter(({ status }) => status === 201)).toHaveLength(10);
+  });
+
+  it('also count codes and refresh tokens that are tried', async () => {
+    await start({ REQUESTS_PER_MINUTE_ADDRESS: '6' });
+    const replies = [];
+    for (let n = 0; n < 4; n++) {
+      replies.push(await tryCode(service!, '0199a3c2-8d02-7a5c-8b30-4f1e0d9c8b21', '123456'));
+      replies.push(await service!.api.post('/v1/auth/tokens/refresh', { refresh_token: 'asper_rt_x' }));
+    }
+    expect(replies.map(({ status }) => status)).toEqual([401, 401, 401, 401, 401, 401, 429, 429]);
+    expect(Number(replies[7]!.headers.get('retry-after'))).toBeLessThanOrEqual(60);
+  });
+
+  it('let nobody through while the database is away', async () => {
+    const database = await TestDatabase.create();
+    const proxy = await CommitCutter.start(database.url, 'before');
+    const away = await startService(gateway.env({ DATABASE_URL: proxy.url }), { database, quiet: true });
+    expect((await askForCode(away, number(1))).status).toBe(201);
+    await proxy.stop();
+    const replies = [
+      await askForCode(away, number(2)),
+      await tryCode(away, '0199a3c2-8d02-7a5c-8b30-4f1e0d9c8b21', '123456'),
+    ];
+    expect(replies.map(({ status, body }) => `${status} ${body.code}`)).toEqual(
+      Array(2).fill('503 database_unavailable'),
+    );
+    await away.stop();
+    await database.drop();
+  });
+});
+
+describe('signing in', () => {
+  let gateway: Gateway;
+  beforeAll(async () => void (gateway = await Gateway.start()));
+  afterAll(() => gateway.stop());
+
+  it('makes a user of whoever proves a new number with SIGN_UP=open, one of 10 at once', async () => {
+    const service = await startService(gateway.env({ SIGN_UP: 'open' }));
+    const signedIn = await Promise.all(Array.from({ length: 10 }, () => signIn(service, gateway, '+14155550123')));
+    expect(new Set(signedIn.map(({ user_id }) => user_id)).size).toBe(1);
+    const users = await service.database.query('SELECT id, phone_number, status FROM users');
+    expect(users).toEqual([{ id: signedIn[0]!.user_id, phone_number: '+14155550123', status: 'active' }]);
+    await service.stop();
+  });
+
+  it('is not offered with CODE_SENDER=none', async () => {
+    const service = await startService(gateway.env({ CODE_SENDER: 'none' }));
+    expect((await askForCode(service, NOBODY)).body).toMatchObject({ status: 501, code: 'sign_in_not_configured' });
+    await service.stop();
+  });
+
+  it('prints codes for development, to a masked number', async () => {
+    const service = await startService({ AUTH_SECRET: gateway.env().AUTH_SECRET!, SIGN_UP: 'open' });
+    const { id } = expectStatus(201, await askForCode(service, '+919876543210'));
+    await pause(300);
+    const code = /^one-time code for \+91•+10: (\d{6})$/m.exec(service.said())![1]!;
+    const { access_token } = expectStatus(201, await tryCode(service, id, code));
+    expect(await statusOf(service, access_token)).toBe(200);
+    await service.stop();
+  });
+
+  it('sends what it has promised before it stops', async () => {
+    const service = await startService(gateway.env({ SIGN_UP: 'open' }));
+    let answered = 0;
+    gateway.answer = (response) => setTimeout(() => response.end(() => answered++), 700);
+    const before = gateway.messages.length;
+    await Promise.all(Array.from({ length: 20 }, (_, n) => askForCode(service, `+1415555${1000 + n}`)));
+    await service.stop();
+    expect([gateway.messages.length - before, answered]).toEqual([20, 20]);
+  });
+});
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+function median(values: number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}
