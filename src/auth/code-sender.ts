@@ -22,7 +22,7 @@ export abstract class CodeSender {
 }
 
 /** Prints codes, for development; refused in production. */
-export class ConsoleCodeSender extends CodeSender {
+export class ConsoleCodeSender implements CodeSender {
   send({ phoneNumber, code }: CodeToSend): Promise<void> {
     // Whatever LOG_LEVEL is: without it nobody could sign in.
     console.log(`one-time code for ${maskPhoneNumber(phoneNumber)}: ${code}`);

@@ -81,6 +81,7 @@ export class SendLimits {
       duration,
       // Who is over the limit is refused from memory: an attack takes the database no writes.
       inMemoryBlockOnConsumed: points,
+      clearExpiredByTimeout: keyPrefix === 'code_day', // of the whole table, so one is enough
     });
   }
 }
