@@ -19,6 +19,7 @@ import { Generator, serve, type Served } from './processes.js';
 import { summarise } from './profile-summary.js';
 import { sampleOf, type Row, type Sample } from './row.js';
 import { connectTo, type BenchServer } from './server.js';
+import { makeKey, SIGN_IN_ENV, signInOwners } from './sign-in.js';
 import { ActivityWatch, countStatements, summariseStatements } from './statements.js';
 import { EXTERNAL_STRIPE, openWallets } from './wallets.js';
 
@@ -68,7 +69,8 @@ export class Bench {
 
   /** One more process of the service on the ledger. */
   async startService(externalStripe: number, profiled = false): Promise<Served> {
-    const service = await this.serve(this.ledgerUrl, { EXTERNAL_STRIPE: String(externalStripe) }, profiled);
+    const env = { ...SIGN_IN_ENV, EXTERNAL_STRIPE: String(externalStripe) };
+    const service = await this.serve(this.ledgerUrl, env, profiled);
     this.services.push(service);
     return service;
   }
@@ -77,6 +79,15 @@ export class Bench {
   serve(databaseUrl: string, env: Record<string, string> = {}, profiled = false): Promise<Served> {
     const entry = path.resolve(packageFile(), this.options.entry);
     return serve(entry, { DATABASE_URL: databaseUrl, ...env }, this.cleanUp, profiled);
+  }
+
+  /** An access token for each wallet of P1, of its owner. */
+  signInOwners(): Promise<string[]> {
+    return signInOwners(this.ledger, this.service, WALLETS);
+  }
+
+  makeKey(): Promise<string> {
+    return makeKey(this.ledger);
   }
 
   /** A migrated database. */

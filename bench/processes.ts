@@ -14,6 +14,8 @@ export interface Served {
   /** When it was started, by performance.now(). */
   spawnedAt: number;
   stop(): Promise<void>;
+  /** What it has printed lately. */
+  said(): string;
   /** `start` begins a CPU profile, a file's name ends it into that file. Only with `profiled`. */
   tell(order: { profile: string }): Promise<void>;
 }
@@ -34,13 +36,15 @@ export async function serve(
   });
   const stop = () => stopChild(child);
   cleanUp.add(stop);
+  let output = '';
+  child.stdout!.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-1_000_000)));
   const url = await listening(child, entry);
   const tell = async (message: object) => {
     child.send(message);
     const [answer] = (await once(child, 'message')) as [{ error?: string }];
     if (answer.error) throw new Error(answer.error);
   };
-  return { url, pid: child.pid!, spawnedAt, stop, tell };
+  return { url, pid: child.pid!, spawnedAt, stop, tell, said: () => output };
 }
 
 function listening(child: ChildProcess, entry: string): Promise<string> {

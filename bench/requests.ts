@@ -18,6 +18,8 @@ export interface RequestOptions {
   zipf: number;
   /** An access token, where the service asks for one. */
   token?: string;
+  /** One for each wallet: that of its owner. */
+  tokens?: string[];
 }
 
 /** Requests of one kind. */
@@ -31,7 +33,8 @@ export interface Requests {
   doneIn(answer: Buffer): number;
 }
 
-export function requestsOf({ kind, host, wallets, first = 0, stride = 1, zipf, token }: RequestOptions): Requests {
+export function requestsOf(options: RequestOptions): Requests {
+  const { kind, host, wallets, first = 0, stride = 1, zipf, token, tokens } = options;
   const draw = zipf > 0 ? zipfian(wallets, zipf) : () => Math.floor(Math.random() * wallets);
   const ids = Array.from({ length: wallets }, (_, i) => walletIdOf(first + i * stride));
   const authorization = token ? `Authorization: Bearer ${token}\r\n` : '';
@@ -41,7 +44,9 @@ export function requestsOf({ kind, host, wallets, first = 0, stride = 1, zipf, t
   const one = { expected: '201', operations: 1, doneIn: () => 1 } as const;
   switch (kind) {
     case 'debits': {
-      const starts = ids.map((id) => `POST /v1/wallets/${id}/debits${keyed}`);
+      const own = (i: number) =>
+        tokens ? keyed.replace('\r\n', `\r\nAuthorization: Bearer ${tokens[i]!}\r\n`) : keyed;
+      const starts = ids.map((id, i) => `POST /v1/wallets/${id}/debits${own(i)}`);
       const end = withBody('{"amount":"1.00"}');
       return { ...one, next: () => starts[draw()]! + randomUUID() + end };
     }

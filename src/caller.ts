@@ -31,7 +31,7 @@ export function originOf({ address, requestId }: Caller): Pick<Caller, 'address'
 
 /** @throws {Problem} `insufficient_scope` */
 export function demandScope({ scopes }: Principal, scope: Scope, what: string): void {
-  if (!scopes.has(scope)) throw new Problem('insufficient_scope', `${what} needs the scope ${scope}.`);
+  if (!scopes.has(scope)) throw new Problem('insufficient_scope', `${what} needs the scope ${scope}.`, { scope });
 }
 
 /** Everyone, in open mode; and whoever works on the command line. */

@@ -29,10 +29,25 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   const { errors, retryAfterSeconds, replayed } = problem.extra;
   if (retryAfterSeconds !== undefined) void reply.header('Retry-After', String(retryAfterSeconds));
   if (replayed) void reply.header('Idempotency-Replayed', 'true');
+  const challenge = challengeOf(problem, request);
+  if (challenge) void reply.header('WWW-Authenticate', challenge);
   void reply
     .status(problem.status)
     .header('Content-Type', 'application/problem+json; charset=utf-8')
     .send(JSON.stringify({ ...problemBody(problem.code, problem.detail, errors), request_id: request.id }));
+}
+
+/** How to get in, where it is for want of credentials (RFC 6750). */
+function challengeOf({ code, status, extra }: Problem, { headers }: FastifyRequest): string | undefined {
+  const realm = 'Bearer realm="asper-wallet"';
+  if (code === 'insufficient_scope') {
+    return `${realm}, error="insufficient_scope"${extra.scope === undefined ? '' : `, scope="${extra.scope}"`}`;
+  }
+  if (status !== 401) return undefined;
+  if (code === 'token_expired')
+    return `${realm}, error="invalid_token", error_description="The access token has expired"`;
+  const isPresented = headers.authorization !== undefined || headers['x-api-key'] !== undefined;
+  return isPresented ? `${realm}, error="invalid_token"` : realm;
 }
 
 /** The problem that an error is to the caller. */

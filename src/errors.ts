@@ -320,6 +320,17 @@ export interface FieldError {
   message: string;
 }
 
+/** What an answer says of an error beside its body. */
+export interface ProblemExtra {
+  errors?: FieldError[];
+  retryAfterSeconds?: number;
+  replayed?: boolean;
+  /** The scope that is missing. */
+  scope?: string;
+  /** For the log alone. */
+  cause?: unknown;
+}
+
 /** An error on its way to the caller. Thrown at the edge only; the posting rules return refusals as values. */
 export class Problem extends Error {
   readonly status: number;
@@ -327,7 +338,7 @@ export class Problem extends Error {
   constructor(
     readonly code: ErrorCode,
     readonly detail: string,
-    readonly extra: { errors?: FieldError[]; retryAfterSeconds?: number; replayed?: boolean; cause?: unknown } = {},
+    readonly extra: ProblemExtra = {},
   ) {
     super(`${code}: ${detail}`);
     this.status = ERRORS[code].status;

@@ -13,7 +13,7 @@ function catalogue(): string {
 Every error is \`application/problem+json\` (RFC 9457). \`code\` is for programs, \`detail\` for people, \`request_id\` for the
 log, \`retryable\` says whether the same request can succeed later. \`type\` leads to a page that says the same as this one.
 Where several apply, the first in this order is answered. The six original calls answer \`{"error": "…"}\` with 400 instead,
-except for faults (5xx).
+except for faults (5xx) and what is wrong with the credentials (401, 403, 429).
 
 ${sections.join('\n')}`;
 }

@@ -1,7 +1,7 @@
 /** All rows in the order in which a round measures them: those that are compared are neighbours. */
 import type { Options } from '../options.js';
 import type { Row } from '../row.js';
-import { P1, P1_OPEN, P2, P3, P4, P5 } from './postings.js';
+import { P1, P1_KNOWN, P1_OPEN, P2, P3, P4, P5 } from './postings.js';
 import { emptyRoute, P6 } from './reads.js';
 import { lonelyOneByOne, oneByOneRow, peer, pgbench } from './references.js';
 import { P9 } from './start.js';
@@ -10,7 +10,7 @@ import { P8 } from './two-processes.js';
 
 // prettier-ignore
 const ALL: Row[] = [
-  oneByOneRow, peer, pgbench, P1, P8, ...P1_OPEN, P2, P3, P4,
+  oneByOneRow, peer, pgbench, P1, ...P1_KNOWN, P8, ...P1_OPEN, P2, P3, P4,
   lonelyOneByOne, P5,
   emptyRoute, P6,
   P9, P10,

@@ -29,6 +29,36 @@ export const P1 = loaded({
   job: () => ({}),
 });
 
+/** The same debits by callers who say who they are: a server with its key, and a thousand people with tokens of their own. */
+class Known implements Row {
+  readonly partOf = 'P1';
+  readonly isProfiled = true;
+  readonly comparedWith = ['P1'];
+  readonly goals: Row['goals'] = [{ figure: 'perSecond', of: 'P1', least: 0.95 }];
+  private credentials!: Job;
+
+  constructor(
+    readonly name: string,
+    readonly what: string,
+    private readonly credentialsFrom: (bench: Bench) => Promise<Job>,
+  ) {}
+
+  async prepare(bench: Bench): Promise<void> {
+    this.credentials = await this.credentialsFrom(bench);
+  }
+
+  measure(bench: Bench, seconds: number) {
+    return bench.load(this.credentials, seconds);
+  }
+}
+
+export const P1_KNOWN: Row[] = [
+  new Known('P1 key', "P1's debits with an API key", async (bench) => ({ token: await bench.makeKey() })),
+  new Known('P1 tokens', "P1's debits, each with its owner's access token", async (bench) => ({
+    tokens: await bench.signInOwners(),
+  })),
+];
+
 /** The same debits arriving at part of the rate that P1 has just reached, whatever becomes of those before. */
 export const P1_OPEN: Row[] = [0.5, 0.8].map((share) => ({
   name: `P1 open ${share * 100} %`,

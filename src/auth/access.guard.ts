@@ -57,7 +57,7 @@ export class AccessGuard implements CanActivate {
     if (access.kind !== 'scope') return true;
     if (userId === undefined) {
       if (scopes.has(access.scope)) return true;
-      throw new Problem('insufficient_scope', `This needs the scope ${access.scope}.`);
+      throw new Problem('insufficient_scope', `This needs the scope ${access.scope}.`, { scope: access.scope });
     }
     if (!access.own) throw new Problem('forbidden', 'This is for servers and operators.');
     if (access.own === 'self') return true;

@@ -10,12 +10,17 @@ const CLASSIC_ROUTES = new Set([
   '/wallet/transactions',
 ]);
 
+/** Who calls, and how often: the original knew neither. */
+const STATUSES_KEPT = new Set([401, 403, 429]);
+
 /**
  * The original's body for a problem, or nothing where the route is not one of the six. Faults (5xx) stay problems:
- * a client that reads a 400 would take an outcome for refused that is merely unknown.
+ * a client that reads a 400 would take an outcome for refused that is merely unknown. So does what is wrong with the
+ * credentials, not with the request.
  */
 export function classicErrorBody(route: string | undefined, problem: Problem): { error: string } | undefined {
   if (route === undefined || !CLASSIC_ROUTES.has(route) || problem.status >= 500) return undefined;
+  if (STATUSES_KEPT.has(problem.status)) return undefined;
   return { error: message(problem) };
 }
 
