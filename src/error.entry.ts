@@ -7,3 +7,20 @@ export interface ErrorEntry {
   cause: string;
   fix: string;
 }
+
+/** One field and what is wrong with it: `{field: "amount", message: "must have at most 2 decimals"}`. */
+export interface FieldError {
+  field: string;
+  message: string;
+}
+
+/** What an answer says of an error beside its body. */
+export interface ProblemExtra {
+  errors?: FieldError[];
+  retryAfterSeconds?: number;
+  replayed?: boolean;
+  /** The scope that is missing. */
+  scope?: string;
+  /** For the log alone. */
+  cause?: unknown;
+}

@@ -3,7 +3,9 @@
  * answered. `docs/errors.md` and the pages under `/errors/…` are written from it.
  */
 import { AUTH_CONFLICTS, AUTH_ERRORS, AUTH_NOT_FOUND } from './auth/auth.errors.js';
-import type { ErrorEntry } from './error.entry.js';
+import type { ErrorEntry, FieldError, ProblemExtra } from './error.entry.js';
+
+export type { FieldError } from './error.entry.js';
 
 export const ERRORS = {
   not_found: {
@@ -314,23 +316,6 @@ export const ERRORS = {
 
 /** The machine-readable name of an error: the `code` of the body and the end of its `type`. */
 export type ErrorCode = keyof typeof ERRORS;
-/** One field and what is wrong with it: `{field: "amount", message: "must have at most 2 decimals"}`. */
-export interface FieldError {
-  field: string;
-  message: string;
-}
-
-/** What an answer says of an error beside its body. */
-export interface ProblemExtra {
-  errors?: FieldError[];
-  retryAfterSeconds?: number;
-  replayed?: boolean;
-  /** The scope that is missing. */
-  scope?: string;
-  /** For the log alone. */
-  cause?: unknown;
-}
-
 /** An error on its way to the caller. Thrown at the edge only; the posting rules return refusals as values. */
 export class Problem extends Error {
   readonly status: number;

@@ -204,7 +204,7 @@ describe('a person', () => {
     ],
     [
       'go below their minimum balance',
-      () => ['POST', `/v1/wallets/${payer.walletId}/debits`, { amount: '99.00' }],
+      () => ['POST', `/v1/wallets/${payer.walletId}/debits`, { amount: '75.00' }],
       422,
       'below_minimum_balance',
     ],

@@ -1,14 +1,16 @@
 /** Who calls, and whether they may. Every request to a route passes here, before its fields are looked at. */
 import { Inject, Injectable, Logger, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { isIPv6 } from 'node:net';
 import { OPERATOR, type KnownRequest } from '../caller.js';
 import { CONFIG, type Config } from '../config.js';
 import { Problem } from '../errors.js';
 import { ApiKeys } from './api-keys.js';
 import { accessOf, type Access } from './access.js';
-import { isIPv6 } from 'node:net';
 import type { Known } from './known.js';
 import { Ownership } from './ownership.js';
 import { Principals } from './principals.js';
+import { RequestLimits } from './request-limits.js';
 
 @Injectable()
 export class AccessGuard implements CanActivate {
@@ -18,6 +20,7 @@ export class AccessGuard implements CanActivate {
     private readonly principals: Principals,
     private readonly apiKeys: ApiKeys,
     private readonly ownership: Ownership,
+    private readonly limits: RequestLimits,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -40,19 +43,25 @@ export class AccessGuard implements CanActivate {
       request.principal = OPERATOR;
       return access.kind !== 'person' || refusePerson();
     }
-    const known = this.principals.of(credential);
+    const reply = context.switchToHttp().getResponse<FastifyReply>();
+    const known = this.principals.of(credential, request.ip);
     return known instanceof Promise
-      ? known.then((found) => this.admit(found, access, request))
-      : this.admit(known, access, request);
+      ? known.then((found) => this.admit(found, access, request, reply))
+      : this.admit(known, access, request, reply);
   }
 
-  private admit(known: Known, access: Access, request: KnownRequest): boolean | Promise<boolean> {
-    const { allowed, userId, scopes } = known;
+  private admit(known: Known, access: Access, request: KnownRequest, reply: FastifyReply): boolean | Promise<boolean> {
+    const { allowed, userId, credentialId, requestsPerMinute } = known;
     if (allowed && !allowed.check(request.ip, isIPv6(request.ip) ? 'ipv6' : 'ipv4')) {
       throw new Problem('address_not_allowed', `The API key may not be used from ${request.ip}.`);
     }
     request.principal = known;
-    if (userId === undefined) this.apiKeys.used(known.credentialId);
+    if (userId === undefined) this.apiKeys.used(credentialId);
+    if (requestsPerMinute === 0) return this.judge(known, access, request);
+    return this.limits.count(known, reply).then(() => this.judge(known, access, request));
+  }
+
+  private judge({ userId, scopes }: Known, access: Access, request: KnownRequest): boolean | Promise<boolean> {
     if (access.kind === 'person') return userId !== undefined || refusePerson();
     if (access.kind !== 'scope') return true;
     if (userId === undefined) {

@@ -17,6 +17,7 @@ import { OneTimeCodes } from './one-time-codes.js';
 import { Ownership } from './ownership.js';
 import { Principals } from './principals.js';
 import { RefreshTokens } from './refresh-tokens.js';
+import { RequestLimits } from './request-limits.js';
 import { SendLimits } from './send-limits.js';
 import { SessionsService } from './sessions.service.js';
 import { SignInService } from './sign-in.service.js';
@@ -29,7 +30,7 @@ import { SigningKeys } from './signing-keys.js';
   providers: [
     ...[AccessTokens, ApiKeys, ApiKeysService, Ownership, Principals, { provide: APP_GUARD, useClass: AccessGuard }],
     ...[AuthSecret, SigningKeys, SessionsService, RefreshTokens, AuthSweeper],
-    ...[SignInService, OneTimeCodes, SendLimits, CodeDispatch],
+    ...[SignInService, OneTimeCodes, SendLimits, CodeDispatch, RequestLimits],
     { provide: CodeSender, useFactory: codeSenderOf, inject: [CONFIG] },
   ],
   exports: [Ownership, Principals, SessionsService],

@@ -12,6 +12,7 @@ import { AccessTokens } from './access-tokens.js';
 import { API_KEY_PREFIX } from './api-key.secret.js';
 import { ApiKeys } from './api-keys.js';
 import type { Known } from './known.js';
+import { RequestLimits } from './request-limits.js';
 
 /** About 1 KB each. Whoever fell out is looked up again. */
 const KEPT_MAX = 50_000;
@@ -33,16 +34,20 @@ export class Principals {
     private readonly dataSource: DataSource,
     private readonly tokens: AccessTokens,
     private readonly apiKeys: ApiKeys,
+    private readonly limits: RequestLimits,
   ) {}
 
-  /** @throws {Problem} `unauthenticated` or `token_expired` where the credential is not, or no longer, good. */
-  of(credential: string): Known | Promise<Known> {
+  /**
+   * @param address where it comes from, which is soon refused to try others where this one is not good.
+   * @throws {Problem} `unauthenticated` or `token_expired` where the credential is not, or no longer, good; `rate_limited`
+   */
+  of(credential: string, address: string): Known | Promise<Known> {
     const known = this.kept.get(credential);
     const age = performance.now() - this.askedAt;
-    if (known === undefined) return this.lookUp(credential);
+    if (known === undefined) return this.lookUp(credential, address);
     if (known.goodUntil <= Date.now()) {
       this.kept.delete(credential);
-      return this.lookUp(credential);
+      return this.lookUp(credential, address);
     }
     if (age < ASK_AFTER_MS) return known;
     const asked = this.ask();
@@ -50,7 +55,7 @@ export class Principals {
       asked.catch(() => undefined); // whoever comes after the wait is told
       return known;
     }
-    return asked.then(() => this.kept.get(credential) ?? this.lookUp(credential));
+    return asked.then(() => this.kept.get(credential) ?? this.lookUp(credential, address));
   }
 
   /** Sessions or API keys have ended or changed: what they may do is found out anew. */
@@ -61,17 +66,26 @@ export class Principals {
     for (const [credential, { credentialId }] of this.kept) if (gone.has(credentialId)) this.kept.delete(credential);
   }
 
-  private async lookUp(credential: string): Promise<Known> {
+  private async lookUp(credential: string, address: string): Promise<Known> {
+    await this.limits.assertTrusted(address);
     const { forgotten } = this;
-    const known = credential.startsWith(API_KEY_PREFIX)
-      ? await this.apiKeys.authenticate(credential)
-      : await this.tokens.authenticate(credential);
+    const known = await this.authenticate(credential).catch(async (error: unknown) => {
+      // An expired token is what every client presents once in ten minutes.
+      if (error instanceof Problem && error.code === 'unauthenticated') await this.limits.countBad(address);
+      throw error;
+    });
     if (known.goodUntil <= Date.now()) throw new Problem('unauthenticated', 'The credentials have expired.');
     if (forgotten === this.forgotten) {
       if (this.kept.size >= KEPT_MAX) this.kept.delete(this.kept.keys().next().value!);
       this.kept.set(credential, known);
     }
     return known;
+  }
+
+  private authenticate(credential: string): Promise<Known> {
+    return credential.startsWith(API_KEY_PREFIX)
+      ? this.apiKeys.authenticate(credential)
+      : this.tokens.authenticate(credential);
   }
 
   /** Asks what has ended since the last time. */
