@@ -281,7 +281,8 @@ export const ERRORS = {
     status: 503,
     title: 'Too much to do at once',
     retryable: true,
-    cause: 'The queue of postings is full. Nothing was written.',
+    cause:
+      'The queue of postings is full, or one-time codes are asked for faster than they go out. Nothing was written.',
     fix: 'Repeat with the same key after `Retry-After` seconds, with backoff.',
   },
   shutting_down: {

@@ -98,6 +98,17 @@ describe('limits of one-time codes', () => {
     expect(Number(replies[7]!.headers.get('retry-after'))).toBeLessThanOrEqual(60);
   });
 
+  it('are 100 under way: a gateway that hangs holds up whoever asks next, known or not, and nothing else', async () => {
+    service = await startService(gateway.env({ SIGN_UP: 'open' }), { quiet: true });
+    gateway.answer = () => undefined;
+    const replies = await Promise.all(Array.from({ length: 100 }, (_, n) => askForCode(service!, number(n))));
+    expect(new Set(replies.map(({ status }) => status))).toEqual(new Set([201]));
+    const { status, body, headers } = await askForCode(service!, number(101));
+    expect([status, body.code, headers.get('retry-after')]).toEqual([503, 'overloaded', '5']);
+    expect((await service!.api.get('/health/ready')).status).toBe(200);
+    gateway.answer = (response) => response.end();
+  });
+
   it('let nobody through while the database is away', async () => {
     const database = await TestDatabase.create();
     const proxy = await CommitCutter.start(database.url, 'before');
