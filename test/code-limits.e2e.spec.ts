@@ -103,9 +103,9 @@ describe('limits of one-time codes', () => {
     gateway.answer = () => undefined;
     const replies = await Promise.all(Array.from({ length: 100 }, (_, n) => askForCode(service!, number(n))));
     expect(new Set(replies.map(({ status }) => status))).toEqual(new Set([201]));
-    const { status, body, headers } = await askForCode(service!, number(101));
+    const { status, body, headers } = await askForCode(service, number(101));
     expect([status, body.code, headers.get('retry-after')]).toEqual([503, 'overloaded', '5']);
-    expect((await service!.api.get('/health/ready')).status).toBe(200);
+    expect((await service.api.get('/health/ready')).status).toBe(200);
     gateway.answer = (response) => response.end();
   });
 
