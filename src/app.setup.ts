@@ -9,7 +9,9 @@ import type { IncomingMessage } from 'node:http';
 import { AppModule } from './app.module.js';
 import type { Config } from './config.js';
 import { sendProblem } from './error.filter.js';
+import { ACCESS_TOKEN, API_KEY } from './auth/access.js';
 import { Problem } from './errors.js';
+import { secureTransport, serverOptions } from './transport.js';
 
 const LOG_LEVELS: LogLevel[] = ['fatal', 'error', 'warn', 'log', 'debug'];
 
@@ -22,6 +24,7 @@ export async function createApp(
   module: Type | DynamicModule = AppModule.with(config),
 ): Promise<NestFastifyApplication> {
   const adapter = new StoppableAdapter({
+    ...serverOptions(config),
     bodyLimit: config.bodyBytesMax,
     genReqId: requestId,
     routerOptions: { maxParamLength: 300 },
@@ -46,16 +49,19 @@ export async function createApp(
     void reply.header('Connection', 'close');
     sendProblem(new Problem('shutting_down', 'This process is stopping.', { retryAfterSeconds: 1 }), request, reply);
   });
+  await secureTransport(app, config);
   // Routes are registered later, on init.
   fastify.addHook('onRoute', (route) => {
     if (route.url === '/v1/transactions/batch') route.bodyLimit = config.batchBytesMax;
   });
-  SwaggerModule.setup('docs', app, () => openApiDocument(app), {
-    jsonDocumentUrl: 'docs-json',
-    yamlDocumentUrl: 'docs-yaml',
-    customSiteTitle: 'Asper Wallet',
-    swaggerOptions: { displayRequestDuration: true, tryItOutEnabled: true },
-  });
+  if (config.docs) {
+    SwaggerModule.setup('docs', app, () => openApiDocument(app), {
+      jsonDocumentUrl: 'docs-json',
+      yamlDocumentUrl: 'docs-yaml',
+      customSiteTitle: 'Asper Wallet',
+      swaggerOptions: { displayRequestDuration: true, tryItOutEnabled: true, persistAuthorization: true },
+    });
+  }
   return app;
 }
 
@@ -70,6 +76,11 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
     .setVersion('1')
     .setLicense('MIT', 'https://opensource.org/license/mit')
     .addServer('/')
+    .addBearerAuth(
+      { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'A person who signed in.' },
+      ACCESS_TOKEN,
+    )
+    .addApiKey({ type: 'apiKey', in: 'header', name: 'X-API-Key', description: 'A server or an operator.' }, API_KEY)
     .addTag('Sign-in', 'A person signs in by phone, and the sessions that begin with it.')
     .addTag('Users', 'Who owns wallets, known by phone number.')
     .addTag('Wallets', 'Open, read and change wallets.')

@@ -4,6 +4,7 @@
  */
 import { AUTH_CONFLICTS, AUTH_ERRORS, AUTH_NOT_FOUND } from './auth/auth.errors.js';
 import type { ErrorEntry, FieldError, ProblemExtra } from './error.entry.js';
+import { TRANSPORT_ERRORS } from './transport.errors.js';
 
 export type { FieldError } from './error.entry.js';
 
@@ -15,27 +16,7 @@ export const ERRORS = {
     cause: 'The path or the method is not one that the API has.',
     fix: 'Compare method and path with /docs.',
   },
-  bad_request: {
-    status: 400,
-    title: 'The request cannot be read',
-    retryable: false,
-    cause: 'The request breaks HTTP or JSON itself: a body that is not JSON, a malformed URL or header.',
-    fix: 'Send a well-formed JSON object with `Content-Type: application/json`.',
-  },
-  body_too_large: {
-    status: 413,
-    title: 'The body is too large',
-    retryable: false,
-    cause: 'The body exceeds the limit of this route (64 KiB; 1 MiB for a batch).',
-    fix: 'Send less: shorten `metadata`, or split the request.',
-  },
-  unsupported_media_type: {
-    status: 415,
-    title: 'The body is not JSON',
-    retryable: false,
-    cause: 'The `Content-Type` is not one that the API reads.',
-    fix: 'Send `Content-Type: application/json`.',
-  },
+  ...TRANSPORT_ERRORS,
   ...AUTH_ERRORS,
   not_acceptable: {
     status: 406,

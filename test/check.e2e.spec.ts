@@ -19,7 +19,7 @@ import { expectStatus } from './support/client.js';
 import { ImportBench } from './support/import-bench.js';
 import { startService, type Service } from './support/service.js';
 
-const RECEIPT_KEY = Buffer.alloc(32, 7).toString('base64');
+const RECEIPT_KEY = Buffer.from(Array.from({ length: 32 }, (_, i) => i)).toString('base64');
 const CHANGE_COUNT = Number(process.env.CHECK_CHANGES ?? 100);
 
 describe('asper check', () => {

@@ -14,8 +14,8 @@ import { ImportBench } from './support/import-bench.js';
 import { startService, TestDatabase, type Service } from './support/service.js';
 
 const TYPE = 'asper-receipt+jws';
-const SEED = Buffer.alloc(32, 7).toString('base64');
-const OTHER_SEED = Buffer.alloc(32, 8).toString('base64');
+const SEED = Buffer.from(Array.from({ length: 32 }, (_, i) => i)).toString('base64');
+const OTHER_SEED = Buffer.from(Array.from({ length: 32 }, (_, i) => i + 1)).toString('base64');
 const run = promisify(execFile);
 
 describe('receipts', () => {

@@ -35,6 +35,7 @@ export class ApiKeys implements BeforeApplicationShutdown {
       scope: `key:${key.id}`,
       scopes: new Set(key.scopes),
       credentialId: key.id,
+      version: key.version,
       goodUntil: key.good_until?.getTime() ?? FOREVER_MS,
       ...(key.allowed_addresses.length > 0 && { allowed: networks(key.allowed_addresses) }),
       requestsPerMinute: key.requests_per_minute ?? this.config.requestsPerMinuteKey,
@@ -70,7 +71,7 @@ export class ApiKeys implements BeforeApplicationShutdown {
 
 /** Good until whatever ends first. Each half looks at one unique index. */
 const FIND = `
-  SELECT id, scopes, allowed_addresses, requests_per_minute, least(expires_at, secret_expires_at) AS good_until FROM (
+  SELECT id, version, scopes, allowed_addresses, requests_per_minute, least(expires_at, secret_expires_at) AS good_until FROM (
     SELECT *, NULL::timestamptz AS secret_expires_at FROM api_keys WHERE secret_hash = $1
     UNION ALL
     SELECT *, previous_expires_at FROM api_keys WHERE previous_hash = $1) k

@@ -5,6 +5,8 @@ import type { Principal } from '../caller.js';
 export interface Known extends Principal {
   /** The session or API key, by which its end is told. */
   credentialId: string;
+  /** Of an API key as it was found. */
+  version?: number;
   /** Milliseconds since 1970. */
   goodUntil: number;
   /** Where it may be used from; absent: anywhere. */

@@ -7,6 +7,7 @@
  */
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import type { RawRow } from '../database/raw-row.js';
 import { Problem } from '../errors.js';
 import { AccessTokens } from './access-tokens.js';
 import { API_KEY_PREFIX } from './api-key.secret.js';
@@ -59,11 +60,18 @@ export class Principals {
   }
 
   /** Sessions or API keys have ended or changed: what they may do is found out anew. */
-  forget(credentialIds: Iterable<string>): void {
-    const gone = new Set(credentialIds);
-    if (gone.size === 0) return;
+  forget(credentialIds: string[]): void {
+    this.forgetOthers(new Map(credentialIds.map((id) => [id, undefined])));
+  }
+
+  /** @param versions which each of the credentials has now; what is kept of that very version stays. */
+  private forgetOthers(versions: Map<string, number | null | undefined>): void {
+    if (versions.size === 0) return;
     this.forgotten += 1;
-    for (const [credential, { credentialId }] of this.kept) if (gone.has(credentialId)) this.kept.delete(credential);
+    for (const [credential, { credentialId, version }] of this.kept) {
+      if (!versions.has(credentialId)) continue;
+      if (version === undefined || versions.get(credentialId) !== version) this.kept.delete(credential);
+    }
   }
 
   private async lookUp(credential: string, address: string): Promise<Known> {
@@ -96,15 +104,18 @@ export class Principals {
 
   private async askDatabase(): Promise<void> {
     const startedAt = performance.now();
-    const [row]: Array<{ now: Date; ids: string[] }> = await this.dataSource.query(CHANGED, [this.since ?? null]);
-    this.forget(row!.ids);
+    const [row]: RawRow[] = await this.dataSource.query(CHANGED, [this.since ?? null]);
+    this.forgetOthers(new Map(Object.entries(row!.versions as Record<string, number | null>)));
     this.since = new Date(row!.now.getTime() - LATE_COMMIT_SECONDS * 1_000);
     this.askedAt = startedAt;
   }
 }
 
+/** A key that is new has changed as well, and may be known already: its version tells. Sessions only ever end. */
 const CHANGED = `
-  SELECT now() AS now, ARRAY(
-    SELECT id FROM sessions WHERE ended_at > coalesce($1, now() - interval '${LATE_COMMIT_SECONDS} seconds')
+  SELECT now() AS now, coalesce(json_object_agg(id, version), '{}') AS versions FROM (
+    SELECT id, NULL::integer AS version FROM sessions
+     WHERE ended_at > coalesce($1, now() - interval '${LATE_COMMIT_SECONDS} seconds')
     UNION ALL
-    SELECT id FROM api_keys WHERE updated_at > coalesce($1, now() - interval '${LATE_COMMIT_SECONDS} seconds')) AS ids`;
+    SELECT id, version FROM api_keys
+     WHERE updated_at > coalesce($1, now() - interval '${LATE_COMMIT_SECONDS} seconds')) changed`;

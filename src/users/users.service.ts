@@ -2,11 +2,10 @@ import { Inject, Injectable } from '@nestjs/common';
 import { parsePhoneNumberFromString } from 'libphonenumber-js/min';
 import { DataSource, LessThan, type QueryRunner } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
-import { Principals } from '../auth/principals.js';
+import { SessionsService } from '../auth/sessions.service.js';
 import { demandScope, type Caller } from '../caller.js';
 import { CONFIG, type Config } from '../config.js';
 import { guardedUpdate } from '../database/guarded-update.js';
-import type { RawRow } from '../database/raw-row.js';
 import { constraintOf, sqlState, UNIQUE_VIOLATION } from '../database/sqlstate.js';
 import { inTransaction } from '../database/transaction.js';
 import { Problem } from '../errors.js';
@@ -22,7 +21,7 @@ export class UsersService {
     private readonly dataSource: DataSource,
     private readonly idempotency: IdempotencyService,
     private readonly audit: AuditService,
-    private readonly principals: Principals,
+    private readonly sessions: SessionsService,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -80,7 +79,7 @@ export class UsersService {
       }
       return this.read(id, runner);
     });
-    this.principals.forget(endedSessions);
+    this.sessions.forget(endedSessions);
     return changed;
   }
 
@@ -95,12 +94,12 @@ export class UsersService {
     demandScope(caller, 'users:admin', 'Changing the status of a user');
     if (reason === undefined) throw Problem.field('reason', 'is needed to change the status');
     const isSuspended = status === 'suspended';
-    const [ended]: [RawRow[], number] = isSuspended ? await runner.query(END_SESSIONS, [id]) : [[], 0];
+    const ended = isSuspended ? await this.sessions.endOfUser(runner, id, 'user_suspended') : [];
     await this.audit.record(runner, caller, {
       ...{ action: isSuspended ? 'user.suspended' : 'user.activated', objectType: 'user', objectId: id, reason },
       ...(isSuspended && { details: { sessions_ended: ended.length } }),
     });
-    return ended.map((session): string => session.id);
+    return ended;
   }
 
   /**
@@ -136,10 +135,6 @@ export class UsersService {
     );
   }
 }
-
-const END_SESSIONS = `
-  UPDATE sessions SET ended_at = now(), end_reason = 'user_suspended'
-   WHERE user_id = $1 AND ended_at IS NULL RETURNING id`;
 
 /** Turns the violated unique constraint into the error that a caller understands. */
 async function takingPhoneNumber(write: Promise<unknown>): Promise<void> {
