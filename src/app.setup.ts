@@ -11,7 +11,7 @@ import type { Config } from './config.js';
 import { sendProblem } from './error.filter.js';
 import { ACCESS_TOKEN, API_KEY } from './auth/access.js';
 import { Problem } from './errors.js';
-import { secureTransport, serverOptions } from './transport.js';
+import { allowOrigins, securityHeaders, serverOptions } from './transport.js';
 
 const LOG_LEVELS: LogLevel[] = ['fatal', 'error', 'warn', 'log', 'debug'];
 
@@ -23,6 +23,9 @@ export async function createApp(
   config: Config,
   module: Type | DynamicModule = AppModule.with(config),
 ): Promise<NestFastifyApplication> {
+  const headersOf = await securityHeaders(config);
+  const begin = (request: FastifyRequest, reply: FastifyReply) =>
+    reply.header('X-Request-Id', request.id).headers(headersOf(request.raw.url!));
   const adapter = new StoppableAdapter({
     ...serverOptions(config),
     bodyLimit: config.bodyBytesMax,
@@ -31,7 +34,7 @@ export async function createApp(
     forceCloseConnections: 'idle',
     return503OnClosing: false, // our own 503 is a problem like any other
     frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
-      sendProblem(error, request, reply),
+      sendProblem(error, request, begin(request, reply)), // raised before any hook runs
     // No Nest middleware is used; without its plugin a request passes one hook less.
     skipMiddie: true,
   });
@@ -43,13 +46,14 @@ export async function createApp(
   });
   const fastify = adapter.getInstance();
   fastify.removeContentTypeParser('text/plain');
+  fastify.server.maxHeadersCount = 0; // Node would drop what is beyond 2,000 without a word; 16 KiB bound them
   fastify.addHook('onRequest', (request, reply, done) => {
-    void reply.header('X-Request-Id', request.id);
+    begin(request, reply);
     if (!adapter.isStopping) return done();
     void reply.header('Connection', 'close');
     sendProblem(new Problem('shutting_down', 'This process is stopping.', { retryAfterSeconds: 1 }), request, reply);
   });
-  await secureTransport(app, config);
+  allowOrigins(app, config);
   // Routes are registered later, on init.
   fastify.addHook('onRoute', (route) => {
     if (route.url === '/v1/transactions/batch') route.bodyLimit = config.batchBytesMax;

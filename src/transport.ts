@@ -1,8 +1,9 @@
 /** What stands between the network and the routes: limits of the HTTP server, headers of every answer, who may call from a browser. */
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import helmet, { type FastifyHelmetOptions } from '@fastify/helmet';
-import { fastify, type FastifyReply, type FastifyRequest } from 'fastify';
+import { fastify } from 'fastify';
 import { randomUUID } from 'node:crypto';
+import type { OutgoingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Config } from './config.js';
 import { problemBody, type ErrorCode } from './errors.js';
@@ -25,35 +26,28 @@ export function serverOptions(config: Config) {
   };
 }
 
-/** Gives every answer its headers, and pages of listed origins leave to call. */
-export async function secureTransport(app: NestFastifyApplication, config: Config): Promise<void> {
+/** The headers of every answer, by the URL that was asked for. */
+export async function securityHeaders(config: Config): Promise<(url: string) => Record<string, string>> {
   const api = await headersOf(config, { defaultSrc: ["'none'"], frameAncestors: ["'none'"] });
   const page = await headersOf(config, PAGE_SOURCES);
   const apiHeaders = { ...api, 'cache-control': 'no-store' };
-  app
-    .getHttpAdapter()
-    .getInstance()
-    .addHook('onRequest', (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
-      void reply.headers(PAGES.test(request.url) ? page : apiHeaders);
-      done();
-    });
-  if (config.corsOrigins.length > 0) {
-    app.enableCors({
-      origin: config.corsOrigins,
-      methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
-      allowedHeaders: [
-        'Authorization',
-        'X-API-Key',
-        'Content-Type',
-        'Idempotency-Key',
-        'If-Match',
-        'Last-Event-ID',
-        'X-Request-Id',
-      ],
-      exposedHeaders: ['ETag', 'Idempotency-Replayed', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'X-Request-Id'],
-      maxAge: 3_600,
-    });
-  }
+  return (url) => (PAGES.test(url) ? page : apiHeaders);
+}
+
+/** Lets pages of listed origins call from a browser, with a token or key that they have, never with cookies. */
+export function allowOrigins(app: NestFastifyApplication, { corsOrigins }: Config): void {
+  if (corsOrigins.length === 0) return;
+  app.enableCors({
+    // A list would tell other origins as well what the listed ones may do.
+    origin: (origin: string | undefined, answer: (error: null, allowed: string | false) => void) =>
+      answer(null, origin !== undefined && corsOrigins.includes(origin) ? origin : false),
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    allowedHeaders: [
+      ...['Authorization', 'X-API-Key', 'Content-Type', 'Idempotency-Key', 'If-Match', 'Last-Event-ID', 'X-Request-Id'],
+    ],
+    exposedHeaders: ['ETag', 'Idempotency-Replayed', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'X-Request-Id'],
+    maxAge: 3_600,
+  });
 }
 
 /** Swagger UI and the pages of the errors. Their styles are in the page; their scripts are files. */
@@ -114,9 +108,17 @@ const UNREADABLE: Record<string, { line: string; code: ErrorCode; detail: string
   },
 };
 
-/** Answers what is no HTTP request, as far as somebody still listens, and hangs up. */
-function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {
+/** What Node keeps of the request whose answer is next. */
+type Answering = Socket & { _httpMessage?: OutgoingMessage & { req: { complete: boolean } } };
+
+/**
+ * Answers what is no HTTP request, as far as somebody still listens, and hangs up. Where an earlier request of the connection
+ * is under way, a 400 would be taken for its answer: then it only hangs up.
+ */
+function refuseUnreadable(error: Error & { code?: string }, socket: Answering): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  const earlier = socket._httpMessage;
+  if (earlier?.headersSent || earlier?.req.complete) return void socket.destroy();
   const { line, code, detail } = UNREADABLE[error.code ?? ''] ?? {
     ...{ line: '400 Bad Request', code: 'bad_request', detail: 'This is no HTTP request that can be read.' },
   };

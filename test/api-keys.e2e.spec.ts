@@ -188,7 +188,23 @@ describe('API keys', () => {
       }
       expect(answer(await read(key.secret!, other))).toBe('401 unauthenticated');
       const again = await call(operator, 'POST', `/v1/api-keys/${key.id}/revoke`, { reason: 'leaked' });
-      expect(answer(again)).toBe('409 api_key_revoked');
+      expect(answer(again)).toBe('409 api_key_ended');
+    } finally {
+      await other.stop();
+    }
+  });
+
+  it('are found revoked however long ago that was, by a process that has known them for longer', async () => {
+    const other = await startSecured({}, { database: service.database });
+    try {
+      const key = await make();
+      expect(answer(await read(key.secret!, other))).toBe(200);
+      const longAgo = `now() - interval '1 hour'`;
+      await service.database.query(
+        `UPDATE api_keys SET revoked_at = ${longAgo}, updated_at = ${longAgo} WHERE id = $1`,
+        [key.id],
+      );
+      expect(answer(await read(key.secret!, other))).toBe('401 unauthenticated');
     } finally {
       await other.stop();
     }

@@ -73,7 +73,10 @@ describe('the transport', () => {
       'http://app.example.com',
     ]) {
       const refused = await preflight(origin);
-      expect([origin, refused.headers.get('access-control-allow-origin')]).toEqual([origin, null]);
+      expect([origin, [...refused.headers.keys()].filter((name) => name.startsWith('access-control'))]).toEqual([
+        origin,
+        [],
+      ]);
       const read = await service.api.call('GET', '/v1/users', undefined, { origin });
       expect([origin, read.headers.get('access-control-allow-origin')]).toEqual([origin, null]);
     }
@@ -103,6 +106,37 @@ describe('the transport', () => {
     const answer = await raw(service, bytes);
     expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
     expect(JSON.parse(answer.split('\r\n\r\n')[1]!)).toMatchObject({ code, status, request_id: expect.any(String) });
+  });
+
+  it('says nothing about what it cannot read while an earlier request of the connection is under way', async () => {
+    const wallet = await service.api.newWallet('10.00');
+    const debit = `POST /v1/wallets/${wallet.id}/debits HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n{"amount":"1.00"}`;
+    const answer = await raw(service, `${debit}\u0000\u0001 what is this?\r\n\r\n`);
+    // Hung up before the answer, or after it: never a refusal of what was posted.
+    expect(answer).not.toMatch(/^HTTP\/1.1 4/);
+  });
+
+  it('takes as many headers as there is room for, and drops none', async () => {
+    const wallet = await service.api.newWallet('10.00');
+    const many = Object.fromEntries(Array.from({ length: 2_050 }, (_, i) => [`x${i.toString(36)}`, '']));
+    const debit = () =>
+      service.api.call(
+        'POST',
+        `/v1/wallets/${wallet.id}/debits`,
+        { amount: '1.00' },
+        { ...many, 'idempotency-key': 'last' },
+      );
+    const statuses = [(await debit()).status, (await debit()).status];
+    expect([statuses, (await service.api.wallet(wallet.id)).balance]).toEqual([[201, 201], '9.00']);
+  });
+
+  it('gives what it cannot route its headers, too', async () => {
+    const { status, headers } = await service.api.get('/v1/wallets/%E0%A4%A');
+    expect([status, headers.get('x-content-type-options'), headers.get('x-request-id')]).toEqual([
+      400,
+      'nosniff',
+      expect.any(String),
+    ]);
   });
 
   it('hides documents where they are not wanted, and nowhere else', async () => {

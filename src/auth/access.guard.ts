@@ -1,7 +1,7 @@
 /** Who calls, and whether they may. Every request to a route passes here, before its fields are looked at. */
 import { Inject, Injectable, Logger, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
-import { isIPv6 } from 'node:net';
+import { isIP, type BlockList } from 'node:net';
 import { OPERATOR, type KnownRequest } from '../caller.js';
 import { CONFIG, type Config } from '../config.js';
 import { Problem } from '../errors.js';
@@ -52,13 +52,13 @@ export class AccessGuard implements CanActivate {
 
   private admit(known: Known, access: Access, request: KnownRequest, reply: FastifyReply): boolean | Promise<boolean> {
     const { allowed, userId, credentialId, requestsPerMinute } = known;
-    if (allowed && !allowed.check(request.ip, isIPv6(request.ip) ? 'ipv6' : 'ipv4')) {
+    if (allowed && !isWithin(allowed, request.ip)) {
       throw new Problem('address_not_allowed', `The API key may not be used from ${request.ip}.`);
     }
     request.principal = known;
     if (userId === undefined) this.apiKeys.used(credentialId);
-    if (requestsPerMinute === 0) return this.judge(known, access, request);
-    return this.limits.count(known, reply).then(() => this.judge(known, access, request));
+    if (requestsPerMinute > 0) this.limits.count(known, reply);
+    return this.judge(known, access, request);
   }
 
   private judge({ userId, scopes }: Known, access: Access, request: KnownRequest): boolean | Promise<boolean> {
@@ -71,8 +71,14 @@ export class AccessGuard implements CanActivate {
     if (!access.own) throw new Problem('forbidden', 'This is for servers and operators.');
     if (access.own === 'self') return true;
     const id = (request.params as Record<string, unknown>)[access.own];
-    return this.ownership.check(access.own, id, userId).then(() => true);
+    return this.ownership.check(access.own, id, userId)?.then(() => true) ?? true;
   }
+}
+
+/** What a proxy forwards may be no address at all. */
+function isWithin(allowed: BlockList, address: string): boolean {
+  const version = isIP(address);
+  return version !== 0 && allowed.check(address, version === 6 ? 'ipv6' : 'ipv4');
 }
 
 function refusePerson(): never {

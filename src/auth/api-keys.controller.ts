@@ -55,7 +55,7 @@ export class ApiKeysController {
   @Needs('keys:admin')
   @ApiOperation({ summary: 'Give an API key a new secret, shown this once; the one before stays good for a while' })
   @ApiCreatedResponse({ type: SecretBody })
-  @ApiWrite('api_key_not_found', 'api_key_revoked')
+  @ApiWrite('api_key_not_found', 'api_key_ended')
   @ApiIfMatch()
   async rotate(
     @Param() { key_id }: ApiKeyIdParam,
@@ -70,7 +70,7 @@ export class ApiKeysController {
   @Needs('keys:admin')
   @ApiOperation({ summary: 'Revoke an API key for good' })
   @ApiCreatedResponse({ type: ApiKeyBody })
-  @ApiWrite('api_key_not_found', 'api_key_revoked')
+  @ApiWrite('api_key_not_found', 'api_key_ended')
   @ApiIfMatch()
   async revoke(
     @Param() { key_id }: ApiKeyIdParam,

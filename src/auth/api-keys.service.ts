@@ -38,11 +38,13 @@ export class ApiKeysService {
   /** Makes a key. @throws {Problem} `insufficient_scope` where it would be allowed more than the caller is */
   create(dto: CreateApiKeyDto, caller: Caller): Promise<Answer<SecretBody>> {
     const scopes = scopesOf(dto, caller);
-    const expiresAt = expiryOf(dto.expires_at);
+    const expiresAt = dto.expires_at === undefined ? null : new Date(dto.expires_at);
     const allowedAddresses = networksOf(dto.allowed_addresses);
     const { name, requests_per_minute: rate, reason } = dto;
     const request = ['api_keys.create', name, scopes, expiresAt, allowedAddresses, rate, reason];
     return this.withSecret(caller, request, async (runner, secret) => {
+      // Not before: a repeat may come after that time.
+      if (expiresAt && expiresAt <= new Date()) throw Problem.field('expires_at', 'must be in the future');
       const id = newId();
       await runner.manager.insert(ApiKey, {
         ...{ id, name, scopes, allowedAddresses, expiresAt, requestsPerMinute: rate ?? null },
@@ -63,12 +65,14 @@ export class ApiKeysService {
   /**
    * Gives a key a new secret. The one before stays good for a while, so that servers can be changed one by one; the one
    * before that ends now.
-   * @throws {Problem} `api_key_not_found`, `api_key_revoked`, `precondition_failed`, `insufficient_scope`
+   * @throws {Problem} `api_key_not_found`, `api_key_ended`, `precondition_failed`, `insufficient_scope`
    */
   rotate(id: string, dto: RotateApiKeyDto, caller: Caller): Promise<Answer<SecretBody>> {
     const { overlap_seconds: overlapSeconds = OVERLAP_SECONDS_DEFAULT, reason } = dto;
     return this.withSecret(caller, ['api_keys.rotate', id, overlapSeconds, reason], async (runner, secret) => {
       const key = await lockUnrevoked(runner, id);
+      if (key.expiresAt && key.expiresAt <= new Date())
+        throw new Problem('api_key_ended', `The API key ${id} has expired.`);
       demandScopes(key.scopes, caller);
       const changes = {
         ...{ secretHash: hashOf(secret), secretHint: hintOf(secret), previousHash: key.secretHash },
@@ -87,7 +91,7 @@ export class ApiKeysService {
     });
   }
 
-  /** Ends a key for good. @throws {Problem} `api_key_not_found`, `api_key_revoked`, `precondition_failed` */
+  /** Ends a key for good. @throws {Problem} `api_key_not_found`, `api_key_ended`, `precondition_failed` */
   async revoke(id: string, { reason }: RevokeApiKeyDto, caller: Caller): Promise<Answer<ApiKeyBody>> {
     const answer = await this.idempotency.record(caller, ['api_keys.revoke', id, reason], async (runner) => {
       const key = await lockUnrevoked(runner, id);
@@ -137,7 +141,13 @@ export class ApiKeysService {
       apiKeyBody(await work(runner, secret)),
     );
     this.principals.forget([body.id]);
-    return { ...answer, body: { ...body, secret: answer.replayed ? null : secret } };
+    const isNew = !answer.replayed || (await this.isOf(body.id, secret));
+    return { ...answer, replayed: !isNew, body: { ...body, secret: isNew ? secret : null } };
+  }
+
+  /** Whether a secret is that of a key: where the answer to COMMIT was lost, the next attempt finds what this very call did. */
+  private async isOf(id: string, secret: string): Promise<boolean> {
+    return (await find(this.dataSource, id)).secretHash.equals(hashOf(secret));
   }
 }
 
@@ -150,7 +160,7 @@ async function find(source: QueryRunner | DataSource, id: string): Promise<ApiKe
 async function lockUnrevoked(runner: QueryRunner, id: string): Promise<ApiKey> {
   const key = await runner.manager.findOne(ApiKey, { where: { id }, lock: { mode: 'pessimistic_write' } });
   if (!key) throw new Problem('api_key_not_found', `There is no API key ${id}.`);
-  if (key.revokedAt) throw new Problem('api_key_revoked', `The API key ${id} is revoked.`);
+  if (key.revokedAt) throw new Problem('api_key_ended', `The API key ${id} is revoked.`);
   return key;
 }
 
@@ -170,13 +180,6 @@ function demandScopes(scopes: readonly Scope[], caller: Caller): void {
     'insufficient_scope',
     `A key can only be given scopes that its maker has; not ${missing.join(', ')}.`,
   );
-}
-
-function expiryOf(text: string | undefined): Date | null {
-  if (text === undefined) return null;
-  const expiresAt = new Date(text);
-  if (expiresAt.getTime() <= Date.now()) throw Problem.field('expires_at', 'must be in the future');
-  return expiresAt;
 }
 
 function networksOf(texts: string[] = []): string[] {

@@ -59,10 +59,11 @@ export class ApiKeys implements BeforeApplicationShutdown {
     clearTimeout(this.timer);
     this.timer = undefined;
     if (this.unwritten.size === 0) return;
-    const ids = [...this.unwritten];
+    const ids = [...this.unwritten].sort();
     this.unwritten.clear();
+    const minutes = ids.map((id) => new Date(this.noted.get(id)! * MINUTE_MS));
     // It is an aid to operators: where it cannot be written, the next use will be.
-    await this.dataSource.query(WRITE_USES, [ids]).catch((error: unknown) => {
+    await this.dataSource.query(WRITE_USES, [ids, minutes]).catch((error: unknown) => {
       for (const id of ids) this.noted.delete(id);
       this.logger.warn(`the last use of ${ids.length} API keys was not written: ${(error as Error).message}`);
     });
@@ -78,4 +79,5 @@ const FIND = `
    WHERE revoked_at IS NULL AND coalesce(least(expires_at, secret_expires_at) > now(), true)`;
 
 /** Leaves `updated_at` alone: it tells every process to look the key up again. */
-const WRITE_USES = `UPDATE api_keys SET last_used_at = date_trunc('minute', now()) WHERE id = ANY($1::uuid[])`;
+const WRITE_USES = `
+  UPDATE api_keys k SET last_used_at = used.at FROM unnest($1::uuid[], $2::timestamptz[]) AS used(id, at) WHERE k.id = used.id`;

@@ -88,11 +88,11 @@ export const AUTH_CONFLICTS = {
     cause: 'The service has no way to send one-time codes (CODE_SENDER=none), or no place to keep its secret.',
     fix: 'Set CODE_SENDER=webhook and CODE_WEBHOOK_URL, and AUTH_SECRET, and start the service again.',
   },
-  api_key_revoked: {
+  api_key_ended: {
     status: 409,
-    title: 'The API key is revoked',
+    title: 'The API key has ended',
     retryable: false,
-    cause: 'A revoked key stays revoked.',
+    cause: 'The key is revoked or has expired, and stays so.',
     fix: 'Make a new key.',
   },
   minimum_balance_not_lowered: {

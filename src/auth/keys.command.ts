@@ -23,6 +23,7 @@ import { ROLES, SCOPES } from './scopes.js';
 
 const REASON = 'by command';
 const DURATION = 'such as 90d, 24h, 30m or 10s';
+const SECONDS_MAX = 100 * 365 * 86_400;
 const SECONDS: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400 };
 
 interface CreateOptions {
@@ -137,7 +138,7 @@ function print(key: SecretBody, { json }: { json?: boolean }): void {
 
 /** Runs `work` as the person at the command line, who may do everything: they hold the database's password. */
 async function withKeys(work: (service: ApiKeysService, caller: Caller) => Promise<void>): Promise<void> {
-  const caller: Caller = { ...OPERATOR, scope: `cli:${userInfo().username}` };
+  const caller: Caller = { ...OPERATOR, scope: `cli:${userName()}` };
   try {
     await withDatabase(commandConfig(), console.error, (config) =>
       withService(config, (app: INestApplicationContext) => work(app.get(ApiKeysService), caller)),
@@ -145,6 +146,15 @@ async function withKeys(work: (service: ApiKeysService, caller: Caller) => Promi
   } catch (error) {
     if (error instanceof Problem && error.status < 500) throw new UsageError(error.detail);
     throw error;
+  }
+}
+
+/** In a container the user may have a number and no name. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? 'unknown');
   }
 }
 
@@ -161,6 +171,7 @@ function valid<Dto extends object>(type: new () => Dto, plain: object): Dto {
 /** @throws {UsageError} where it is no time */
 function seconds(option: string, text: string): number {
   const [, count, unit] = /^(\d{1,9})([smhd])$/.exec(text) ?? [];
-  if (unit === undefined) throw new UsageError(`${option} must be a time ${DURATION}, not "${text}"`);
+  if (unit === undefined || Number(count) * SECONDS[unit]! > SECONDS_MAX)
+    throw new UsageError(`${option} must be a time ${DURATION}, not "${text}"`);
   return Number(count) * SECONDS[unit]!;
 }

@@ -22,8 +22,14 @@ export class Ownership {
    * Refuses what is not the person's. What is no id is for the validation to refuse.
    * @throws {Problem} what an absent object would be answered with.
    */
-  async check(own: Exclude<Own, 'self'>, id: unknown, userId: string): Promise<void> {
-    if (typeof id !== 'string' || !UUID.test(id)) return;
+  check(own: Exclude<Own, 'self'>, id: unknown, userId: string): Promise<void> | undefined {
+    if (typeof id !== 'string' || !UUID.test(id)) return undefined;
+    // Nearly always, and at once.
+    if (own === 'wallet_id' && this.owners.get(id) === userId) return undefined;
+    return this.lookUp(own, id, userId);
+  }
+
+  private async lookUp(own: Exclude<Own, 'self'>, id: string, userId: string): Promise<void> {
     switch (own) {
       case 'user_id':
         if (id !== userId) throw new Problem('user_not_found', `There is no user ${id}.`);

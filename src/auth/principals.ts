@@ -75,11 +75,13 @@ export class Principals {
   }
 
   private async lookUp(credential: string, address: string): Promise<Known> {
-    await this.limits.assertTrusted(address);
+    this.limits.assertTrusted(address);
+    // Each question covers the time since the last: so nothing is kept that was found out before the first.
+    if (!this.since) await this.ask();
     const { forgotten } = this;
-    const known = await this.authenticate(credential).catch(async (error: unknown) => {
+    const known = await this.authenticate(credential).catch((error: unknown) => {
       // An expired token is what every client presents once in ten minutes.
-      if (error instanceof Problem && error.code === 'unauthenticated') await this.limits.countBad(address);
+      if (error instanceof Problem && error.code === 'unauthenticated') this.limits.countBad(address);
       throw error;
     });
     if (known.goodUntil <= Date.now()) throw new Problem('unauthenticated', 'The credentials have expired.');
