@@ -46,8 +46,9 @@ export type KnownRequest = FastifyRequest & { principal?: Principal };
 export const CurrentCaller = createParamDecorator((_: unknown, context: ExecutionContext): Caller => {
   const request = context.switchToHttp().getRequest<KnownRequest>();
   const { headers } = request;
+  const { scope, scopes, userId, sessionId } = request.principal ?? NOBODY;
   return {
-    ...(request.principal ?? NOBODY),
+    ...{ scope, scopes, userId, sessionId },
     idempotencyKey: readKey(headers['idempotency-key']),
     ifMatch: readIfMatch(headers['if-match']),
     address: request.ip,

@@ -23,10 +23,9 @@ export class Ownership {
    * @throws {Problem} what an absent object would be answered with.
    */
   check(own: Exclude<Own, 'self'>, id: unknown, userId: string): Promise<void> | undefined {
-    if (typeof id !== 'string' || !UUID.test(id)) return undefined;
     // Nearly always, and at once.
-    if (own === 'wallet_id' && this.owners.get(id) === userId) return undefined;
-    return this.lookUp(own, id, userId);
+    if (own === 'wallet_id' && this.owners.get(id as string) === userId) return undefined;
+    return typeof id === 'string' && UUID.test(id) ? this.lookUp(own, id, userId) : undefined;
   }
 
   private async lookUp(own: Exclude<Own, 'self'>, id: string, userId: string): Promise<void> {
