@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'node_modules/**', '.asper/**'] },
+  { ignores: ['docs/**', 'dist/**', 'node_modules/**', '.asper/**'] },
   js.configs.recommended,
   ...tseslint.configs.recommendedTypeChecked,
   {

@@ -24,6 +24,16 @@ export function IsText(lengthMax: number) {
   return rule('isText', (value) => (value === '' ? 'must not be empty' : textProblem(value, lengthMax)));
 }
 
+/** A list of `min` to `max` texts, all different, each of which is right. @param what it must be a list of */
+export function IsTextList(min: number, max: number, isRight: (text: string) => boolean, what: string) {
+  return rule('isTextList', (value) => {
+    if (!Array.isArray(value) || value.length < min || value.length > max)
+      return `must be a list of ${min} to ${max} ${what}`;
+    if (value.some((text) => typeof text !== 'string' || !isRight(text))) return `must have nothing but ${what}`;
+    return new Set(value).size < value.length ? 'must have nothing twice' : undefined;
+  });
+}
+
 /** An amount of money, more than zero: decimal text, or a JSON number of at most 15 significant digits. */
 export function IsAmount() {
   return rule('isAmount', (value) => {

@@ -103,7 +103,10 @@ describe('the quick yes', () => {
     for (const type of routeClasses.keys()) {
       const whole = Object.fromEntries(namesOf(type).map((name) => [name, exampleOf(type, name)]));
       expect([type.name, await ask(type, JSON.parse(JSON.stringify(whole)))]).toEqual([type.name, expect.any(type)]);
-      expect([type.name, quickYesOf(type)!(whole)]).toEqual([type.name, expect.any(type)]);
+      // Lists of texts are left to class-validator: no call that has one is made often.
+      const isTextList = (value: unknown) => Array.isArray(value) && typeof value[0] === 'string';
+      const known = Object.fromEntries(Object.entries(whole).filter(([, value]) => !isTextList(value)));
+      expect([type.name, quickYesOf(type)!(known)]).toEqual([type.name, expect.any(type)]);
     }
   });
 

@@ -1,9 +1,10 @@
-import { ArrayMaxSize, ArrayMinSize, ArrayUnique, IsArray, IsIn, IsInt, IsString, Max, Min } from 'class-validator';
+import { IsIn, IsInt, Max, Min } from 'class-validator';
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { PageQuery } from '../paging.js';
-import { IsFlag, IsId, IsInstant, IsText, MayBeAbsent } from '../validation.js';
+import { IsFlag, IsId, IsInstant, IsText, IsTextList, MayBeAbsent } from '../validation.js';
 import type { ApiKey } from './api-key.entity.js';
-import { ALL_SCOPES, ROLES, type Role, type Scope } from './scopes.js';
+import { isNetwork } from './auth.config.js';
+import { ALL_SCOPES, isScope, ROLES, type Role, type Scope } from './scopes.js';
 
 const ROLE_NAMES = Object.keys(ROLES) as Role[];
 const KEY_EXAMPLE_ID = '0199a3c2-f1b6-7d02-9c4e-2a7b5d8e3f10';
@@ -25,11 +26,7 @@ export class CreateApiKeyDto extends ReasonedDto {
 
   @ApiPropertyOptional({ enum: ALL_SCOPES, isArray: true, example: ['wallets:read', 'transactions:write'] })
   @MayBeAbsent()
-  @IsArray({ message: 'must be a list' })
-  @ArrayMinSize(1, { message: 'must have at least one scope' })
-  @ArrayMaxSize(ALL_SCOPES.length, { message: 'must have no scope twice' })
-  @ArrayUnique({ message: 'must have no scope twice' })
-  @IsIn(ALL_SCOPES, { each: true, message: `must be scopes out of ${ALL_SCOPES.join(', ')}` })
+  @IsTextList(1, ALL_SCOPES.length, isScope, `scopes out of ${ALL_SCOPES.join(', ')}`)
   scopes?: Scope[];
 
   @ApiPropertyOptional({ enum: ROLE_NAMES, description: 'The usual scopes, instead of `scopes`.', example: 'server' })
@@ -47,9 +44,7 @@ export class CreateApiKeyDto extends ReasonedDto {
     description: 'Addresses and networks that it may be used from; by default all.',
   })
   @MayBeAbsent()
-  @IsArray({ message: 'must be a list' })
-  @ArrayMaxSize(ADDRESSES_MAX, { message: `must have at most ${ADDRESSES_MAX} entries` })
-  @IsString({ each: true, message: 'must be texts' })
+  @IsTextList(0, ADDRESSES_MAX, isNetwork, 'addresses or networks such as 10.0.0.0/8')
   allowed_addresses?: string[];
 
   @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: 100_000_000, example: 6_000 })
