@@ -98,9 +98,15 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
       'The six calls of the service that this one succeeds; errors are `{"error": "…"}` with 400.',
     )
     .build();
-  return SwaggerModule.createDocument(app, about, {
+  const document = SwaggerModule.createDocument(app, about, {
     operationIdFactory: (controller, method) => `${controller.replace('Controller', '').toLowerCase()}_${method}`,
   });
+  // What is open to everybody says so, instead of saying nothing.
+  for (const methods of Object.values(document.paths)) {
+    for (const operation of Object.values(methods as Record<string, { security?: unknown[] }>))
+      operation.security ??= [];
+  }
+  return document;
 }
 
 /** Knows when it is being stopped: what is served from then on would keep the posting engine from ever running dry. */
