@@ -16,7 +16,7 @@ import type { Known } from './known.js';
 import { RequestLimits } from './request-limits.js';
 
 /** About 1 KB each. Whoever fell out is looked up again. */
-const KEPT_MAX = 50_000;
+const KEPT_MAX = 20_000;
 const ASK_AFTER_MS = 2_000;
 const WAIT_AFTER_MS = 4_000;
 /** A transaction may commit this long after the time that it wrote. */
