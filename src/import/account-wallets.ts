@@ -29,9 +29,15 @@ export class AccountWallets {
   /** Sees to it that each of the accounts has a wallet. May be repeated after a failure. */
   async provide(accountIds: Iterable<string>): Promise<void> {
     const missing = [...new Set(accountIds)].filter((id) => !this.ids.has(id));
-    await inParallel(missing, this.options.concurrency, async (accountId) => {
-      this.ids.set(accountId, (await this.find(accountId)) ?? (await this.open(accountId)));
-    });
+    const found = new Map<string, string>();
+    try {
+      await inParallel(missing, this.options.concurrency, async (accountId) => {
+        found.set(accountId, (await this.find(accountId)) ?? (await this.open(accountId)));
+      });
+    } finally {
+      // In the order of the file, whoever was faster: the report is in this order.
+      for (const accountId of missing) if (found.has(accountId)) this.ids.set(accountId, found.get(accountId)!);
+    }
   }
 
   private async find(accountId: string): Promise<string | undefined> {
