@@ -3,7 +3,10 @@
  * ends with the session and not only by its own time.
  */
 import { Inject, Injectable } from '@nestjs/common';
-import { errors, jwtVerify, SignJWT, type JWTPayload } from 'jose';
+import type { JWTPayload } from 'jose';
+import { JOSEError, JWTExpired } from 'jose/errors';
+import { SignJWT } from 'jose/jwt/sign';
+import { jwtVerify } from 'jose/jwt/verify';
 import { randomUUID } from 'node:crypto';
 import { DataSource } from 'typeorm';
 import { CONFIG, type Config } from '../config.js';
@@ -77,9 +80,9 @@ export class AccessTokens {
       if (payload.iat! > Date.now() / 1_000 + CLOCK_SECONDS) throw refused();
       return payload;
     } catch (error) {
-      if (error instanceof errors.JWTExpired) throw new Problem('token_expired', 'The access token has expired.');
+      if (error instanceof JWTExpired) throw new Problem('token_expired', 'The access token has expired.');
       // What only the token can be at fault for; a database that does not answer is another matter.
-      throw error instanceof errors.JOSEError ? refused() : error;
+      throw error instanceof JOSEError ? refused() : error;
     }
   }
 

@@ -7,7 +7,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { isIPv4, isIPv6 } from 'node:net';
 import type { Pool } from 'pg';
-import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
+import RateLimiterPostgres from 'rate-limiter-flexible/lib/RateLimiterPostgres.js';
+import RateLimiterRes from 'rate-limiter-flexible/lib/RateLimiterRes.js';
 import { DataSource } from 'typeorm';
 import { CONFIG, type Config } from '../config.js';
 import { Problem } from '../errors.js';
