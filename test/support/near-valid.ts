@@ -14,11 +14,22 @@ export function namesOf(type: Class): string[] {
   return [...new Set(rulesOf(type).map(({ propertyName }) => propertyName))];
 }
 
-/** What the OpenAPI document shows for a field. */
-export function exampleOf(type: Class<object>, name: string): unknown {
+/** What the OpenAPI document shows for a field, else an example of our own. */
+function exampleOf(type: Class<object>, name: string): unknown {
   const shown = Reflect.getMetadata('swagger/apiModelProperties', type.prototype as object, name) as
     { example?: unknown; default?: unknown } | undefined;
-  return shown?.example ?? shown?.default;
+  return shown?.example ?? shown?.default ?? OWN_EXAMPLES[name]?.[0];
+}
+
+/** A body with every field of a class, each as the OpenAPI document shows it. */
+export function wholeExampleOf(type: Class<object>): Record<string, unknown> {
+  return Object.fromEntries(namesOf(type).map((name) => [name, exampleOf(type, name)]));
+}
+
+/** The same without lists of texts: those are left to class-validator, as no call that has one is made often. */
+export function knownExampleOf(type: Class<object>): Record<string, unknown> {
+  const isTextList = (value: unknown) => Array.isArray(value) && typeof value[0] === 'string';
+  return Object.fromEntries(Object.entries(wholeExampleOf(type)).filter(([, value]) => !isTextList(value)));
 }
 
 /** Values about a class: near to valid, and anything at all. */
@@ -75,6 +86,7 @@ const OWN_EXAMPLES: Record<string, unknown[]> = {
   ...{
     note: ['abc', 'de', 'fg'],
     id: ['0199a3c2-9b1e-7f3a-8c55-0d6b2f4e7a90'],
+    inner: [{ id: '0199a3c2-9b1e-7f3a-8c55-0d6b2f4e7a90' }],
     count: [1, 2],
     rest: [1, '1', null],
     atomic: ['true'],
