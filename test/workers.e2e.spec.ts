@@ -22,7 +22,8 @@ const pidsOf = (service: Service) => /workers: processes ([\d, ]+)\./.exec(servi
 async function clientsOfWorkers(service: Service, workers = 2): Promise<WalletClient[]> {
   const { id } = await service.api.newWallet();
   const clients = new Map<string, WalletClient>();
-  for (let i = 0; clients.size < workers && i < 20; i++) {
+  // A worker that was replaced a moment ago may still be starting.
+  for (const until = Date.now() + 20_000; clients.size < workers && Date.now() < until; await delay(50)) {
     const client = new WalletClient(service.api.url, 1);
     const { entries } = expectStatus(201, await client.credit(id, '1.00'));
     clients.set(entries.find(({ wallet_id }) => wallet_id !== id)!.wallet_id, client);
