@@ -10,6 +10,7 @@ import { LifeOfMoney1763900000000 } from './migrations/1763900000000-life-of-mon
 import { CommitBehind1763950000000 } from './migrations/1763950000000-commit-behind.js';
 import { Growth1764000000000 } from './migrations/1764000000000-growth.js';
 import { WhoMayCall1764100000000 } from './migrations/1764100000000-who-may-call.js';
+import { Outbox1764200000000 } from './migrations/1764200000000-outbox.js';
 import { AuditEntry } from './src/audit/audit-entry.entity.js';
 import { ApiKey } from './src/auth/api-key.entity.js';
 import { OneTimeCode } from './src/auth/one-time-code.entity.js';
@@ -17,6 +18,7 @@ import { RefreshToken, Session } from './src/auth/session.entity.js';
 import { SigningKey } from './src/auth/signing-key.entity.js';
 import { commandConfig, type Config } from './src/config.js';
 import { sendTogether } from './src/database/send-together.js';
+import { OutboxBatch, OutboxEvent, OutboxPlace } from './src/events/outbox.entity.js';
 import { IdempotencyKey } from './src/idempotency/idempotency-key.entity.js';
 import { Hold, HoldChange } from './src/transactions/hold.entity.js';
 import { Entry, Transaction } from './src/transactions/transaction.entity.js';
@@ -39,11 +41,12 @@ export function databaseOptions(config: Config): DataSourceOptions {
     entities: [
       ...[User, Wallet, WalletName, WalletLimits, WalletStatusChange],
       ...[Transaction, Entry, Hold, HoldChange, IdempotencyKey],
+      ...[OutboxBatch, OutboxEvent, OutboxPlace],
       ...[ApiKey, Session, RefreshToken, OneTimeCode, SigningKey, AuditEntry],
     ],
     migrations: [
       ...[CreateLedger1763800000000, LifeOfMoney1763900000000, CommitBehind1763950000000],
-      ...[Growth1764000000000, WhoMayCall1764100000000],
+      ...[Growth1764000000000, WhoMayCall1764100000000, Outbox1764200000000],
     ],
     migrationsTableName: 'migrations',
     synchronize: false,

@@ -7,6 +7,8 @@ import { AuthModule } from './auth/auth.module.js';
 import { ClassicModule } from './classic/classic.module.js';
 import { CONFIG, type Config } from './config.js';
 import { ProblemFilter } from './error.filter.js';
+import { EventsModule } from './events/events.module.js';
+import { OutboxModule } from './events/outbox.module.js';
 import { LedgerModule } from './ledger/ledger.module.js';
 import { OpsModule } from './ops/ops.module.js';
 import { ReceiptsModule } from './receipts/receipts.module.js';
@@ -26,10 +28,12 @@ export class AppModule {
       imports: [
         TypeOrmModule.forRoot({ ...databaseOptions(config), retryAttempts: 0 }),
         AuditModule,
+        OutboxModule,
         AuthModule,
         UsersModule,
         WalletsModule,
         TransactionsModule,
+        EventsModule,
         StatementsModule,
         LedgerModule,
         ReceiptsModule,

@@ -91,6 +91,7 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
     .addTag('Transactions', 'Move money, and read what moved.')
     .addTag('Statements', 'The history of a wallet.')
     .addTag('Receipts', 'Signed proof of an entry, for whoever asks for one.')
+    .addTag('Events', 'What happened: read it, have it sent, or watch it live.')
     .addTag('Audit', 'What operators did, and why.')
     .addTag('Operations', 'For those who run the service.')
     .addTag(

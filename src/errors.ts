@@ -3,6 +3,7 @@
  * answered. `docs/errors.md` and the pages under `/errors/…` are written from it.
  */
 import { AUTH_CONFLICTS, AUTH_ERRORS, AUTH_NOT_FOUND } from './auth/auth.errors.js';
+import { EVENT_ERRORS } from './events/events.errors.js';
 import type { ErrorEntry, FieldError, ProblemExtra } from './error.entry.js';
 import { TRANSPORT_ERRORS } from './transport.errors.js';
 
@@ -68,6 +69,7 @@ export const ERRORS = {
     fix: 'List the entries of the wallet with GET /v1/wallets/{wallet_id}/entries.',
   },
   ...AUTH_NOT_FOUND,
+  ...EVENT_ERRORS,
   idempotency_key_not_found: {
     status: 404,
     title: 'The key was never used',

@@ -159,6 +159,11 @@ export function MayBeAbsent() {
   return ValidateIf((_, value) => value !== undefined);
 }
 
+/** May be left out, or null, which takes away what there was. */
+export function MayBeNull() {
+  return ValidateIf((_, value) => value !== undefined && value !== null);
+}
+
 /** A decorator from a function that says what is wrong with a value. */
 function rule(name: string, problemOf: (value: unknown) => string | undefined): PropertyDecorator {
   return ValidateBy({

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { DataSource } from 'typeorm';
 import { databaseOptions } from '../ormconfig.js';
 import { readConfig } from '../src/config.js';
+import { EVENT_PASSES } from '../src/ledger/event.laws.js';
 import { HOLD_PASSES } from '../src/ledger/hold.laws.js';
 import { KEY_PASSES } from '../src/ledger/key.laws.js';
 import { TRANSACTION_PASSES } from '../src/ledger/transaction.laws.js';
@@ -50,7 +51,7 @@ describe('asper check', () => {
   });
 
   it('says in docs/check.md which laws it knows', async () => {
-    const passes = [...walletPasses('UTC'), ...TRANSACTION_PASSES, ...HOLD_PASSES, ...KEY_PASSES];
+    const passes = [...walletPasses('UTC'), ...TRANSACTION_PASSES, ...HOLD_PASSES, ...KEY_PASSES, ...EVENT_PASSES];
     const inSql = passes.flatMap(({ sql }) => [...sql.matchAll(/\('([^']+)', CASE WHEN|SELECT '([^']+)' AS law/g)]);
     const inChain = [...(await readFile('src/ledger/chain.checker.ts', 'utf8')).matchAll(/report\(\s*'([^']+)'/g)];
     const laws = new Set([...inSql, ...inChain].map(([, law, other]) => law ?? other));

@@ -28,8 +28,14 @@ describe('the database by itself', () => {
       return (error as { code: string }).code;
     }
   }
-  const transaction = `INSERT INTO transactions (id, type, currency, amount, actor, effective_at, created_at)
+  /** The event of a transaction, without which it is refused. */
+  const event = (id: string) => `
+    WITH batch AS (INSERT INTO outbox_batches (created_at) VALUES (now()) RETURNING id)
+    INSERT INTO outbox (batch, ordinal, place, subject_id, type, object_id, balance)
+    SELECT id, 0, 0, '${a}', 'transaction.posted', '${id}', 9900 FROM batch`;
+  const bareTransaction = `INSERT INTO transactions (id, type, currency, amount, actor, effective_at, created_at)
     VALUES ('${TX}', 'transfer', 'INR', 100, 'law', now(), now())`;
+  const transaction = () => `${event(TX)}; ${bareTransaction}`;
   const credited = (balance: number) => Math.max(balance, 10_000);
   const wallet = (id: string, balance: number, count = 2) =>
     `UPDATE wallets SET balance = ${balance}, credited = ${credited(balance)}, entry_count = ${count}, last_hash = '\\x00',
@@ -45,20 +51,32 @@ describe('the database by itself', () => {
       .join(', ');
 
   it('1: refuses entries that do not add up to zero', async () => {
-    expect(await attempt(transaction, wallet(a, 9_900), entries([a, 2, -100, 9_900]))).toBe('AW001');
+    expect(await attempt(transaction(), wallet(a, 9_900), entries([a, 2, -100, 9_900]))).toBe('AW001');
     expect(
-      await attempt(transaction, wallet(a, 9_900), wallet(b, 10_099), entries([a, 2, -100, 9_900], [b, 2, 99, 10_099])),
+      await attempt(
+        transaction(),
+        wallet(a, 9_900),
+        wallet(b, 10_099),
+        entries([a, 2, -100, 9_900], [b, 2, 99, 10_099]),
+      ),
     ).toBe('AW001');
   });
 
+  it('7: refuses transactions without their events, and events without their transactions', async () => {
+    const moved = [wallet(a, 9_900), wallet(b, 10_100), entries([a, 2, -100, 9_900], [b, 2, 100, 10_100])];
+    expect(await attempt(bareTransaction, ...moved)).toBe('AW007');
+    expect(await attempt(event('01890000-0000-7000-8000-000000000002'), bareTransaction, ...moved)).toBe('AW007');
+    expect(await attempt(event(TX), bareTransaction, 'ROLLBACK', 'BEGIN', bareTransaction, ...moved)).toBe('AW007');
+  });
+
   it('1: refuses entries in a wallet that is not there', async () => {
-    expect(await attempt(transaction, entries(['01890000-0000-7000-8000-00000000dead', 1, 100, 100]))).toBe('AW001');
+    expect(await attempt(transaction(), entries(['01890000-0000-7000-8000-00000000dead', 1, 100, 100]))).toBe('AW001');
   });
 
   it('2: refuses a balance without history, and history without a balance', async () => {
     expect(await attempt(wallet(a, 99_999_900))).toBe('AW002');
     expect(await attempt(`UPDATE wallets SET balance = balance + 1 WHERE id = '${a}'`)).toBe('AW002');
-    expect(await attempt(transaction, entries([a, 2, -100, 9_900], [b, 2, 100, 10_100]))).toBe('AW002');
+    expect(await attempt(transaction(), entries([a, 2, -100, 9_900], [b, 2, 100, 10_100]))).toBe('AW002');
   });
 
   it('2: refuses to forget an entry', async () => {
@@ -70,18 +88,18 @@ describe('the database by itself', () => {
   it('2: refuses a gap, a number used twice, and a balance_after that does not follow', async () => {
     expect(
       await attempt(
-        transaction,
+        transaction(),
         wallet(a, 9_900, 3),
         wallet(b, 10_100),
         entries([a, 3, -100, 9_900], [b, 2, 100, 10_100]),
       ),
     ).toBe('AW002');
-    expect(await attempt(transaction, wallet(b, 10_100), entries([a, 1, -100, 10_000], [b, 2, 100, 10_100]))).toBe(
+    expect(await attempt(transaction(), wallet(b, 10_100), entries([a, 1, -100, 10_000], [b, 2, 100, 10_100]))).toBe(
       '23505',
     );
     expect(
       await attempt(
-        transaction,
+        transaction(),
         wallet(a, 9_901),
         wallet(b, 10_100),
         entries([a, 2, -100, 9_901], [b, 2, 100, 10_100]),
@@ -133,7 +151,7 @@ describe('the database by itself', () => {
     expect(before).toEqual([{ balance: '10000' }]);
     expect(
       await attempt(
-        transaction,
+        transaction(),
         wallet(a, 9_900),
         wallet(b, 10_100),
         entries([a, 2, -100, 9_900], [b, 2, 100, 10_100]),

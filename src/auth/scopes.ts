@@ -7,6 +7,7 @@ export const SCOPES = {
   'transactions:read': 'read transactions and holds',
   'transactions:write': 'credit, debit, transfer, batches; hold, capture, void',
   'transactions:reverse': 'reverse transactions',
+  'events:read': 'read all events',
   'wallets:admin': 'freeze, unfreeze, close and limit wallets, lower a minimum balance',
   'users:admin': 'suspend users and end their sessions',
   'ledger:admin': 'trial balance and check of the whole ledger',

@@ -125,14 +125,12 @@ export function voidHold(ledger: Ledger, posting: VoidHold): Outcome {
   return end(ledger, hold, 'voided', posting.actor);
 }
 
-/** Ends the holds whose time has passed; nobody asked, so nobody is refused. */
-export function releaseExpired(ledger: Ledger): HoldStep[] {
-  const steps: HoldStep[] = [];
+/** Ends the holds whose time has passed, one at a time; nobody asked, so nobody is refused. */
+export function* releaseExpired(ledger: Ledger): Generator<HoldStep> {
   for (const hold of ledger.holds.values()) {
     if (hold.status !== 'active' || hold.expiresAt > ledger.now) continue;
-    steps.push(end(ledger, hold, 'expired', 'system').holdStep!);
+    yield end(ledger, hold, 'expired', 'system').holdStep!;
   }
-  return steps;
 }
 
 function end(ledger: Ledger, hold: HoldState, status: 'voided' | 'expired', actor: string): Posted {

@@ -6,6 +6,7 @@ import assert from 'node:assert';
 import type { CallersAct } from '../audit/audit.service.js';
 import type { Caller } from '../caller.js';
 import type { ErrorCode, FieldError } from '../errors.js';
+import type { Happening } from '../events/outbox.service.js';
 import type { Metadata } from '../users/user.entity.js';
 import type { FreezeMode, WalletKind, WalletStatus } from '../wallets/wallet.entity.js';
 import type { Hash } from './entry.hash.js';
@@ -126,6 +127,8 @@ export interface WalletState {
   readonly currency: string;
   readonly versionRead: number;
   readonly limited: boolean;
+  /** Who falls under it is told of. */
+  readonly thresholdMinor: bigint | null;
   status: WalletStatus;
   freezeMode: FreezeMode | null;
   balanceMinor: bigint;
@@ -236,6 +239,8 @@ export interface Posted {
   statusChange?: StatusChange;
   /** What an operator did by it, for the audit log. */
   act?: CallersAct;
+  /** What the outbox tells of it. */
+  events?: Happening[];
 }
 export type Outcome = Posted | Refusal;
 

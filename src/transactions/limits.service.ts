@@ -7,6 +7,7 @@ import { CONFIG, type Config } from '../config.js';
 import { guardedUpdate } from '../database/guarded-update.js';
 import type { RawRow } from '../database/raw-row.js';
 import { inTransaction } from '../database/transaction.js';
+import { Outbox } from '../events/outbox.service.js';
 import { formatAmount } from '../money.js';
 import { Wallet } from '../wallets/wallet.entity.js';
 import { lockCustomerWallet, readAmount, WalletsService } from '../wallets/wallets.service.js';
@@ -20,6 +21,7 @@ export class LimitsService {
     private readonly dataSource: DataSource,
     private readonly wallets: WalletsService,
     private readonly audit: AuditService,
+    private readonly outbox: Outbox,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -40,6 +42,15 @@ export class LimitsService {
         ...{ action: 'wallet.limited', objectType: 'wallet', objectId: walletId, reason: dto.reason },
         details: detailsOf(limits),
       });
+      const subject = {
+        id: walletId,
+        version: wallet.version + 1,
+        balanceMinor: wallet.balance,
+        heldMinor: wallet.held,
+      };
+      await this.outbox.record(runner, [
+        { type: 'wallet.limits_changed', objectId: walletId, subjects: [subject], body: limits },
+      ]);
       return limits;
     });
   }

@@ -14,11 +14,13 @@ import { allSettled } from '../database/all-settled.js';
 import { isDatabaseError, isDatabaseFault, LOCK_NOT_AVAILABLE, sqlState } from '../database/sqlstate.js';
 import { CommitUnknownError, inPipelinedTransaction, type PipelinedTransaction } from '../database/transaction.js';
 import { ERRORS, Problem } from '../errors.js';
+import { Outbox } from '../events/outbox.service.js';
 import { IdempotencyStore, type FoundOutcome, type KeyRow } from '../idempotency/idempotency.store.js';
 import { dayIn } from '../time-zone.js';
 import { HoldStore } from './hold.store.js';
 import { releaseExpired } from './hold.rules.js';
-import { Ledger, walletIdsOf, type HoldStep, type Posted } from './ledger.js';
+import { Ledger, walletIdsOf, type Posted } from './ledger.js';
+import { eventsOf } from './posting.events.js';
 import { decide, type Decision, type Work } from './posting.rules.js';
 import { PostingQueue, withoutPassedOver, type Lane, type Waiting } from './posting.queue.js';
 import { PostingStore } from './posting.store.js';
@@ -52,6 +54,7 @@ export class PostingEngine implements BeforeApplicationShutdown {
     private readonly walletStates: WalletStateStore,
     private readonly keys: IdempotencyStore,
     private readonly audit: AuditService,
+    private readonly outbox: Outbox,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -206,7 +209,7 @@ export class PostingEngine implements BeforeApplicationShutdown {
    * Releases the holds of these wallets that have expired, and reads limits. A second trip, which most groups need not
    * make: a wallet's row says whether it can have either.
    */
-  private async catchUp(runner: QueryRunner, ledger: Ledger): Promise<HoldStep[]> {
+  private async catchUp(runner: QueryRunner, ledger: Ledger): Promise<Posted[]> {
     const { now } = ledger;
     const due: string[] = [];
     const limited: string[] = [];
@@ -221,9 +224,12 @@ export class PostingEngine implements BeforeApplicationShutdown {
     );
     for (const limit of limits) ledger.limits.set(limit.walletId, limit);
     for (const hold of expiry.holds) if (!ledger.holds.has(hold.id)) ledger.holds.set(hold.id, hold);
-    const steps = releaseExpired(ledger);
+    const released: Posted[] = [];
+    for (const holdStep of releaseExpired(ledger)) {
+      released.push({ kind: 'posted', holdStep, events: eventsOf(ledger, { kind: 'posted', holdStep }) });
+    }
     for (const id of due) ledger.wallet(id).holdsExpireAt = expiry.next.get(id) ?? null;
-    return steps;
+    return released;
   }
 
   /**
@@ -235,10 +241,10 @@ export class PostingEngine implements BeforeApplicationShutdown {
     ledger: Ledger,
     instructions: Instruction[],
     decisions: Decision[],
-    expired: HoldStep[],
+    expired: Posted[],
   ): Promise<unknown>[] {
     if (instructions.every(({ isDryRun }) => isDryRun)) return [];
-    const posted: Posted[] = [];
+    const posted: Posted[] = [...expired];
     const acts: CallersAct[] = [];
     const keyRows: KeyRow[] = [];
     decisions.forEach((decision, i) => {
@@ -253,13 +259,15 @@ export class PostingEngine implements BeforeApplicationShutdown {
       }
     });
     const transactions = posted.flatMap(({ transaction }) => transaction ?? []);
-    const holdSteps = [...expired, ...posted.flatMap(({ holdStep }) => holdStep ?? [])];
+    const holdSteps = posted.flatMap(({ holdStep }) => holdStep ?? []);
+    const events = posted.flatMap(({ events }) => events ?? []);
     const statusChanges = posted.flatMap(({ statusChange }) => statusChange ?? []);
     const moved = [...ledger.wallets.values()].filter((wallet) => wallet.version !== wallet.versionRead);
     const usedLimits = [...ledger.limits.values()].filter(({ isUsed }) => isUsed);
 
     const writes: Promise<unknown>[] = [];
     if (moved.length > 0) writes.push(this.store.updateWallets(runner, moved, ledger.now));
+    if (events.length > 0) writes.push(this.outbox.record(runner, events, ledger.now));
     if (transactions.length > 0) {
       writes.push(this.store.insertTransactions(runner, transactions), this.store.insertEntries(runner, transactions));
     }

@@ -146,6 +146,7 @@ function walletState(row: RawRow): WalletState {
     status: row.status,
     freezeMode: row.freeze_mode,
     limited: row.limited,
+    thresholdMinor: row.low_balance_threshold === null ? null : BigInt(row.low_balance_threshold),
     versionRead: row.version,
     version: row.version,
     balanceMinor: BigInt(row.balance),
@@ -161,7 +162,7 @@ function walletState(row: RawRow): WalletState {
 
 const WALLET_COLUMNS = [
   ...['kind', 'currency', 'status', 'freeze_mode', 'limited', 'balance', 'credited', 'held', 'holds_expire_at'],
-  ...['minimum_balance', 'shortfall', 'entry_count', 'version', 'updated_at'],
+  ...['minimum_balance', 'shortfall', 'low_balance_threshold', 'entry_count', 'version', 'updated_at'],
 ];
 
 /**

@@ -4,6 +4,7 @@ import type { AmountInput } from '../money.js';
 import { IsAmount, IsId, IsText, MayBeAbsent } from '../validation.js';
 import { FREEZE_MODES, WALLET_STATUSES, type FreezeMode, type WalletStatus } from '../wallets/wallet.entity.js';
 import { WALLET_EXAMPLE_ID } from '../wallets/wallets.dto.js';
+import type { StatusChange } from './ledger.js';
 import { AMOUNT, OTHER_WALLET_EXAMPLE_ID, TRANSACTION_EXAMPLE_ID } from './transactions.dto.js';
 
 export class ReasonDto {
@@ -48,6 +49,19 @@ export class StatusChangeBody {
   })
   transaction_id: string | null;
   @ApiProperty({ format: 'date-time', example: '2026-01-31T09:30:00.000Z' }) created_at: string;
+}
+
+export function statusChangeBody(change: StatusChange): StatusChangeBody {
+  return {
+    id: change.id,
+    wallet_id: change.walletId,
+    status: change.status,
+    freeze_mode: change.freezeMode,
+    reason: change.reason,
+    actor: change.actor,
+    transaction_id: change.transactionId,
+    created_at: change.createdAt.toISOString(),
+  };
 }
 
 const COUNT_MAX = 1_000_000_000;

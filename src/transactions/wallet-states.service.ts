@@ -10,7 +10,13 @@ import { CURSOR_ID, pageOf, readCursor, type Page, type PageQuery } from '../pag
 import { WalletCurrencies } from '../wallets/wallet-currencies.js';
 import type { ChangeStatus, Posted, StatusChange } from './ledger.js';
 import { PostingService } from './posting.service.js';
-import type { CloseDto, FreezeDto, ReasonDto, StatusChangeBody } from './wallet-states.dto.js';
+import {
+  statusChangeBody,
+  type CloseDto,
+  type FreezeDto,
+  type ReasonDto,
+  type StatusChangeBody,
+} from './wallet-states.dto.js';
 
 @Injectable()
 export class WalletStatesService {
@@ -88,18 +94,5 @@ function statusChange(row: RawRow): StatusChange {
     actor: row.actor,
     transactionId: row.transaction_id,
     createdAt: row.created_at,
-  };
-}
-
-function statusChangeBody(change: StatusChange): StatusChangeBody {
-  return {
-    id: change.id,
-    wallet_id: change.walletId,
-    status: change.status,
-    freeze_mode: change.freezeMode,
-    reason: change.reason,
-    actor: change.actor,
-    transaction_id: change.transactionId,
-    created_at: change.createdAt.toISOString(),
   };
 }

@@ -9,6 +9,8 @@ import { guardedUpdate } from '../database/guarded-update.js';
 import { constraintOf, sqlState, UNIQUE_VIOLATION } from '../database/sqlstate.js';
 import { inTransaction } from '../database/transaction.js';
 import { Problem } from '../errors.js';
+import type { EventType } from '../events/event-types.js';
+import { Outbox } from '../events/outbox.service.js';
 import { CURSOR_ID, pageOf, readCursor, type Page } from '../paging.js';
 import { IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
 import { newId } from '../ids.js';
@@ -22,6 +24,7 @@ export class UsersService {
     private readonly idempotency: IdempotencyService,
     private readonly audit: AuditService,
     private readonly sessions: SessionsService,
+    private readonly outbox: Outbox,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -31,7 +34,7 @@ export class UsersService {
     return this.idempotency.record(caller, ['users.register', phoneNumber, dto.metadata], async (runner) => {
       const user = { id: newId(), phoneNumber, status: 'active' as const, metadata: dto.metadata ?? null };
       await takingPhoneNumber(runner.manager.insert(User, user));
-      return userBody(await this.read(user.id, runner));
+      return userBody(await this.told(runner, 'user.registered', user.id));
     });
   }
 
@@ -77,10 +80,20 @@ export class UsersService {
       if (dto.status !== undefined && dto.status !== user.status) {
         endedSessions = await this.changeStatus(runner, id, dto.status, dto.reason, caller);
       }
-      return this.read(id, runner);
+      return this.told(runner, 'user.changed', id, user.version);
     });
     this.sessions.forget(endedSessions);
     return changed;
+  }
+
+  /** Writes down what became of a user, unless it still is what it was, and returns it. */
+  private async told(runner: QueryRunner, type: EventType, id: string, versionBefore?: number): Promise<User> {
+    const user = await this.read(id, runner);
+    if (user.version === versionBefore) return user;
+    await this.outbox.record(runner, [
+      { type, objectId: id, subjects: [{ id, version: user.version }], body: userBody(user) },
+    ]);
+    return user;
   }
 
   /** @returns the sessions that ended with it. */
@@ -110,7 +123,9 @@ export class UsersService {
     const { manager } = runner;
     if (this.config.signUp === 'open') {
       const user = { id: newId(), phoneNumber, status: 'active' as const, metadata: null };
-      await manager.createQueryBuilder().insert().into(User).values(user).orIgnore().execute();
+      const insert = manager.createQueryBuilder().insert().into(User).values(user).orIgnore().returning('id');
+      const { raw } = await insert.execute();
+      if ((raw as unknown[]).length > 0) await this.told(runner, 'user.registered', user.id);
     }
     return manager.findOne(User, { where: { phoneNumber }, lock: { mode: 'pessimistic_read' } });
   }

@@ -91,6 +91,10 @@ export class Wallet {
   @Column('bigint', { transformer: minorUnits, default: 0 })
   shortfall: bigint;
 
+  /** Minor units: who falls under it with what is available is told of. */
+  @Column('bigint', { name: 'low_balance_threshold', transformer: minorUnits, nullable: true })
+  lowBalanceThreshold: bigint | null;
+
   /** Number of entries, which is also the `seq` of the last one. */
   @Column('bigint', { name: 'entry_count', default: 0, transformer: { to: (n: number) => n, from: Number } })
   entryCount: number;

@@ -4,7 +4,7 @@ import { formatAmount, type AmountInput } from '../money.js';
 import { PageQuery } from '../paging.js';
 import type { Metadata } from '../users/user.entity.js';
 import { API_METADATA } from '../users/users.dto.js';
-import { IsCurrency, IsFlag, IsId, IsMetadata, IsSignedAmount, IsText, MayBeAbsent } from '../validation.js';
+import { IsCurrency, IsFlag, IsId, IsMetadata, IsSignedAmount, IsText, MayBeAbsent, MayBeNull } from '../validation.js';
 import { FREEZE_MODES, WALLET_STATUSES, type FreezeMode, type Wallet, type WalletStatus } from './wallet.entity.js';
 
 export const WALLET_EXAMPLE_ID = '0199a3c2-9b1e-7f3a-8c55-0d6b2f4e7a90';
@@ -40,6 +40,15 @@ export class OpenWalletDto {
   @IsSignedAmount()
   minimum_balance?: AmountInput;
 
+  @ApiPropertyOptional({
+    oneOf: [{ type: 'string' }, { type: 'number' }],
+    description: 'Whenever what is available falls under it, there is an event `wallet.below_threshold`.',
+    example: '50.00',
+  })
+  @MayBeAbsent()
+  @IsSignedAmount()
+  low_balance_threshold?: AmountInput;
+
   @ApiPropertyOptional(API_METADATA)
   @MayBeAbsent()
   @IsMetadata()
@@ -68,6 +77,17 @@ export class ChangeWalletDto {
   @MayBeAbsent()
   @IsText(500)
   reason?: string;
+
+  @ApiPropertyOptional({
+    type: String,
+    description:
+      'Whenever what is available falls under it, there is an event `wallet.below_threshold`. Null takes it away.',
+    example: '50.00',
+    nullable: true,
+  })
+  @MayBeNull()
+  @IsSignedAmount()
+  low_balance_threshold?: AmountInput | null;
 
   @ApiPropertyOptional({ ...API_METADATA, description: 'Replaces the notes as a whole.' })
   @MayBeAbsent()
@@ -130,6 +150,8 @@ export class WalletBody {
     example: '0.00',
   })
   shortfall: string;
+  @ApiProperty({ type: String, nullable: true, description: 'Who falls under it is told of.', example: null })
+  low_balance_threshold: string | null;
   @ApiProperty({ description: 'Number of entries.', example: 1 }) entry_count: number;
   @ApiProperty(API_METADATA) metadata: Metadata;
   @ApiProperty({ description: 'The ETag without quotes.', example: 2 }) version: number;
@@ -157,6 +179,7 @@ export function walletBody(wallet: Wallet): WalletBody {
     available: money(availableMinor),
     minimum_balance: money(wallet.minimumBalance),
     shortfall: money(shortfallMinor),
+    low_balance_threshold: wallet.lowBalanceThreshold === null ? null : money(wallet.lowBalanceThreshold),
     entry_count: wallet.entryCount,
     metadata: wallet.metadata ?? {},
     version: wallet.version,

@@ -11,6 +11,8 @@ import { newId } from '../ids.js';
 import { AmountError, formatAmount, parseAmount, type AmountInput } from '../money.js';
 import { CURSOR_ID, pageOf, readCursor, type Page } from '../paging.js';
 import { User } from '../users/user.entity.js';
+import type { EventType } from '../events/event-types.js';
+import { Outbox } from '../events/outbox.service.js';
 import { UsersService } from '../users/users.service.js';
 import { NO_OWNER, Wallet, WalletName } from './wallet.entity.js';
 import {
@@ -30,6 +32,7 @@ export class WalletsService {
     private readonly users: UsersService,
     private readonly idempotency: IdempotencyService,
     private readonly audit: AuditService,
+    private readonly outbox: Outbox,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -49,7 +52,9 @@ export class WalletsService {
       throw Problem.field('label', 'is needed for a wallet without user_id, to tell it from the others');
     }
     const label = dto.label ?? LABEL_DEFAULT;
-    const request = ['wallets.open', dto.user_id, currency, label, minimumBalance, dto.metadata];
+    const lowBalanceThreshold = thresholdOf(dto.low_balance_threshold, currency);
+    const request: unknown[] = ['wallets.open', dto.user_id, currency, label, minimumBalance, dto.metadata];
+    if (lowBalanceThreshold !== null) request.push(lowBalanceThreshold); // keys of requests without one stay what they were
     return this.idempotency.record(caller, request, async (runner) => {
       if (dto.user_id !== undefined) await this.activeOwner(runner, dto.user_id);
       const id = newId();
@@ -64,10 +69,11 @@ export class WalletsService {
         balance: 0n,
         held: 0n,
         minimumBalance,
+        lowBalanceThreshold,
         entryCount: 0,
         metadata: dto.metadata ?? null,
       });
-      return walletBody(await this.read(id, runner));
+      return walletBody(await this.told(runner, 'wallet.opened', id));
     });
   }
 
@@ -122,13 +128,27 @@ export class WalletsService {
         {
           ...(dto.label === undefined ? {} : { label: dto.label }),
           ...floor,
+          ...(dto.low_balance_threshold === undefined
+            ? {}
+            : { lowBalanceThreshold: thresholdOf(dto.low_balance_threshold, wallet.currency) }),
           ...(dto.metadata === undefined ? {} : { metadata: dto.metadata }),
         },
         caller.ifMatch,
       );
       if (dto.label !== undefined && dto.label !== wallet.label) await rename(runner, wallet, dto.label);
-      return this.read(id, runner);
+      return this.told(runner, 'wallet.changed', id, wallet.version);
     });
+  }
+
+  /** Writes down what became of a wallet, unless it still is what it was, and returns it. */
+  private async told(runner: QueryRunner, type: EventType, id: string, versionBefore?: number): Promise<Wallet> {
+    const wallet = await this.read(id, runner);
+    if (wallet.version === versionBefore) return wallet;
+    const { version, balance: balanceMinor, held: heldMinor } = wallet;
+    await this.outbox.record(runner, [
+      { type, objectId: id, subjects: [{ id, version, balanceMinor, heldMinor }], body: walletBody(wallet) },
+    ]);
+    return wallet;
   }
 
   /** A repeat, which leaves the minimum balance where it is, is no act and no mistake. */
@@ -166,7 +186,7 @@ export class WalletsService {
  */
 function ownWallet(dto: OpenWalletDto, userId: string): OpenWalletDto {
   if ((dto.user_id ?? userId) !== userId) throw new Problem('user_not_found', `There is no user ${dto.user_id}.`);
-  for (const field of ['minimum_balance', 'metadata'] as const) {
+  for (const field of ['minimum_balance', 'low_balance_threshold', 'metadata'] as const) {
     if (dto[field] !== undefined) throw Problem.field(field, 'is for servers and operators: leave it out');
   }
   return { ...dto, user_id: userId };
@@ -184,6 +204,10 @@ export async function lockCustomerWallet(runner: QueryRunner, id: string): Promi
   if (wallet.kind !== 'customer') throw new Problem('system_wallet', `Wallet ${id} belongs to the system.`);
   if (wallet.status === 'closed') throw new Problem('wallet_closed', `Wallet ${id} is closed.`);
   return wallet;
+}
+
+function thresholdOf(input: AmountInput | null | undefined, currency: string): bigint | null {
+  return input === undefined || input === null ? null : readAmount('low_balance_threshold', input, currency);
 }
 
 /** Reads an amount field of a known currency. @throws {Problem} naming the field. */

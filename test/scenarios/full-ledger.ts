@@ -5,6 +5,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
+import { Outbox } from '../../src/events/outbox.service.js';
 import { AuditService } from '../../src/audit/audit.service.js';
 import { readConfig } from '../../src/config.js';
 import { IdempotencyStore } from '../../src/idempotency/idempotency.store.js';
@@ -57,6 +58,7 @@ function poster(dataSource: DataSource) {
     new WalletStateStore(),
     new IdempotencyStore(),
     new AuditService(dataSource),
+    new Outbox(),
     config,
   );
   return async (draft: Draft): Promise<Posted> => {

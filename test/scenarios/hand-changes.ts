@@ -21,6 +21,7 @@ const KEYS: Record<string, { key: string[]; alias?: string[] }> = {
   wallet_status_changes: { key: ['wallet_id', 'id'], alias: ['wallet_id', 'transaction_id'] },
   holds: { key: ['id'] },
   hold_changes: { key: ['hold_id', 'version'], alias: ['hold_id'] },
+  outbox: { key: ['subject_id', 'batch', 'ordinal'], alias: ['object_id'] },
   idempotency_keys: { key: ['scope', 'key'], alias: ['transaction_id'] },
 };
 
@@ -30,6 +31,7 @@ type Update = readonly [table: string, column: string, value: string, where?: st
 const OTHER_TRANSACTION = `(SELECT id FROM transactions ORDER BY md5(id::text || t::text) LIMIT 1)`;
 const MICROSECOND = `interval '1 microsecond'`;
 const FLIPPED = (column: string) => `set_byte(${column}, 7, get_byte(${column}, 7) # 1)`;
+const POSTED = `type = 'transaction.posted' AND place = 0`;
 const CUSTOMER = `kind = 'customer' AND entry_count > 0`;
 
 const UPDATES: Update[] = [
@@ -113,6 +115,9 @@ const UPDATES: Update[] = [
   ['hold_changes', 'transaction_id', OTHER_TRANSACTION],
   ['hold_changes', 'actor', `actor || '.'`, `action NOT IN ('changed', 'voided')`],
   ['hold_changes', 'created_at', `created_at + interval '1 day'`],
+  ['outbox', 'object_id', 'gen_random_uuid()', POSTED],
+  ['outbox', 'balance', 'balance + 1', POSTED],
+  ['outbox', 'subject_id', 'gen_random_uuid()', POSTED],
   ['idempotency_keys', 'transaction_id', OTHER_TRANSACTION, 'transaction_id IS NOT NULL'],
   ['idempotency_keys', 'transaction_id', 'gen_random_uuid()', 'transaction_id IS NOT NULL'],
   ['idempotency_keys', 'transaction_id', 'NULL', 'transaction_id IS NOT NULL'],
@@ -131,6 +136,7 @@ const DELETES: Array<readonly [table: string, where: string]> = [
   ['wallet_status_changes', 'true'],
   ['holds', 'true'],
   ['hold_changes', 'true'],
+  ['outbox', POSTED],
 ];
 
 /** A copy of a row with another key: table, and what makes it another. */

@@ -62,6 +62,25 @@ const LAWS: Record<string, string> = {
     SELECT wallet_id AS id FROM (SELECT wallet_id, credited_after,
       sum(greatest(amount, 0)) OVER (PARTITION BY wallet_id ORDER BY seq) AS running FROM entries) e
       WHERE running <> credited_after`,
+  'an event has no transaction': `
+    SELECT object_id AS id FROM outbox o WHERE type = 'transaction.posted'
+      AND NOT EXISTS (SELECT FROM transactions WHERE id = o.object_id)`,
+  'a transaction has not one event': `
+    SELECT id FROM transactions t WHERE (
+      SELECT count(*) FROM outbox WHERE object_id = t.id AND type = 'transaction.posted' AND place = 0) <> 1`,
+  'a step of a hold has not one event': `
+    SELECT c.hold_id AS id FROM hold_changes c WHERE (
+      SELECT count(*) FROM outbox o WHERE o.object_id = c.hold_id AND type = 'hold.' || c.action
+         AND (o.body ->> 'version')::int = c.version) <> 1`,
+  'a change of status has not one event': `
+    SELECT c.id FROM wallet_status_changes c WHERE (SELECT count(*) FROM outbox o WHERE o.object_id = c.id) <> 1`,
+  'events of a wallet are not in its order': `
+    SELECT subject_id AS id FROM (SELECT subject_id, version, lag(version) OVER (PARTITION BY subject_id ORDER BY batch, ordinal)
+      AS before FROM outbox) o WHERE version < before`,
+  'an event does not say where its wallet stood': `
+    SELECT o.object_id AS id FROM outbox o WHERE type = 'transaction.posted' AND balance IS DISTINCT FROM (
+      SELECT balance_after FROM entries e WHERE e.transaction_id = o.object_id AND e.wallet_id = o.subject_id
+       ORDER BY seq DESC LIMIT 1)`,
   'a closed wallet is not empty': `
     SELECT id FROM wallets WHERE status = 'closed' AND (balance <> 0 OR held <> 0)`,
   'a key says executed, but there is no such transaction': `

@@ -15,6 +15,7 @@ export function wallet(id: string, state: Partial<WalletState> = {}): WalletStat
     status: 'active',
     freezeMode: state.status === 'frozen' ? 'debits' : null,
     limited: false,
+    thresholdMinor: null,
     balanceMinor: 0n,
     creditedMinor: 0n,
     heldMinor: 0n,

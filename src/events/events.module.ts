@@ -1,0 +1,12 @@
+import { Module } from '@nestjs/common';
+import { TransactionsModule } from '../transactions/transactions.module.js';
+import { WalletsModule } from '../wallets/wallets.module.js';
+import { EventsController } from './events.controller.js';
+import { EventsQueries } from './events.queries.js';
+
+@Module({
+  imports: [TransactionsModule, WalletsModule],
+  controllers: [EventsController],
+  providers: [EventsQueries],
+})
+export class EventsModule {}

@@ -1,0 +1,193 @@
+/** Reads events: all of them in the order of their positions, those of a wallet in the wallet's own. */
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import type { RawRow } from '../database/raw-row.js';
+import { Problem } from '../errors.js';
+import { formatAmount } from '../money.js';
+import { transactionBody } from '../transactions/transactions.dto.js';
+import { TransactionsQueries } from '../transactions/transactions.queries.js';
+import { WalletCurrencies } from '../wallets/wallet-currencies.js';
+import { eventId, ORDINAL_MAX, placeOf, type EventPlace } from './event-id.js';
+import { EVENT_TYPES, type EventType } from './event-types.js';
+import type { EventBody, EventPageBody, ListEventsQuery } from './events.dto.js';
+
+/** Batches that one request looks through: with a filter that nothing matches, it ends there and says so. */
+const BATCHES_MAX = 2_000;
+/** Batches that are given positions at once; more are left for the next time. */
+export const PLACED_MAX = 10_000;
+
+/** An event as it is kept, with all that it concerns. */
+export interface KeptEvent extends EventPlace {
+  id: string;
+  type: EventType;
+  objectId: string;
+  createdAt: Date;
+  /** Its batch's place among all; of a wallet's own events it may not be given yet. */
+  position: bigint | null;
+  subjects: Array<{ id: string; version: number | null; balance: string | null; held: string | null }>;
+  body: object | null;
+}
+
+@Injectable()
+export class EventsQueries {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly transactions: TransactionsQueries,
+    private readonly currencies: WalletCurrencies,
+  ) {}
+
+  /** @throws {Problem} `wallet_not_found`, `events_expired`, and on an `after` or `type` that is none */
+  async list({ limit, after, type, wallet_id: walletId }: ListEventsQuery): Promise<EventPageBody> {
+    const types = type === undefined ? undefined : typesOf([type], 'type');
+    if (walletId !== undefined) await this.currencies.of(walletId);
+    const from = after === undefined ? undefined : await this.placeAfter(after);
+    const page = await (walletId === undefined
+      ? this.afterPosition(from?.position ?? 0n, from?.ordinal ?? ORDINAL_MAX, limit + 1, types)
+      : { events: await this.ofWallet(walletId, from, limit + 1, types), scanned: undefined });
+    const shown = page.events.slice(0, limit);
+    const isCut = page.events.length > limit;
+    const lastId = isCut || page.scanned === undefined ? shown.at(-1)?.id : page.scanned;
+    return {
+      data: await this.bodies(shown),
+      last_id: lastId ?? after ?? null,
+      has_more: isCut || page.scanned !== undefined,
+    };
+  }
+
+  /**
+   * Events after a place in the order of all, oldest first.
+   * @returns also the id to go on from, where it stopped looking before the end.
+   */
+  async afterPosition(
+    position: bigint,
+    ordinal: number,
+    most: number,
+    types?: readonly EventType[],
+  ): Promise<{ events: KeptEvent[]; scanned?: string }> {
+    const [row]: RawRow[] = await this.dataSource.query('SELECT place_events($1) AS placed', [PLACED_MAX]);
+    const until = position + BigInt(BATCHES_MAX);
+    const parameters = [String(position), ordinal, String(until), types ?? null, most];
+    const events = toEvents(await this.dataSource.query(selectEvents(AFTER_POSITION), parameters));
+    if (until >= BigInt(row!.placed)) return { events };
+    const [last]: RawRow[] = await this.dataSource.query(
+      'SELECT id, created_at FROM outbox_batches WHERE position <= $1 ORDER BY position DESC LIMIT 1',
+      [String(until)],
+    );
+    return { events, scanned: last && eventId({ batch: BigInt(last.id), ordinal: ORDINAL_MAX }, last.created_at) };
+  }
+
+  /** Events that concern a wallet, in the order in which they happened to it. */
+  async ofWallet(
+    walletId: string,
+    after: EventPlace | undefined,
+    most: number,
+    types?: readonly EventType[],
+  ): Promise<KeptEvent[]> {
+    const place = [String(after?.batch ?? 0n), after?.ordinal ?? 0];
+    return toEvents(await this.dataSource.query(selectEvents(OF_SUBJECT), [walletId, ...place, types ?? null, most]));
+  }
+
+  /**
+   * Where to go on after an event.
+   * @throws {Problem} `events_expired` where it is no longer kept; on an id that no event has.
+   */
+  async placeAfter(id: string): Promise<EventPlace & { position: bigint }> {
+    const place = placeOf(id);
+    if (!place) throw noEvent();
+    await this.dataSource.query('SELECT place_events($1)', [PLACED_MAX]);
+    const [row]: RawRow[] = await this.dataSource.query(
+      `SELECT (SELECT position FROM outbox_batches WHERE id = $1), (SELECT min(id) FROM outbox_batches) AS first,
+              (SELECT max(id) FROM outbox_batches) AS last`,
+      [String(place.batch)],
+    );
+    if (row!.position !== null) return { ...place, position: BigInt(row!.position) };
+    if (row!.last !== null && place.batch > BigInt(row!.last)) throw noEvent();
+    throw new Problem('events_expired', 'What came right after this event is no longer kept.');
+  }
+
+  /** Events as they are told, `data` being what the API answers. */
+  async bodies(events: readonly KeptEvent[]): Promise<EventBody[]> {
+    const ids = events.flatMap(({ type, objectId }) => (type === 'transaction.posted' ? [objectId] : []));
+    const transactions = ids.length > 0 ? await this.transactions.findAll(ids) : new Map();
+    return Promise.all(
+      events.map(async (event): Promise<EventBody> => ({
+        id: event.id,
+        type: event.type,
+        timestamp: event.createdAt.toISOString(),
+        wallets: await this.walletsOf(event),
+        data: event.body ?? transactionBody(transactions.get(event.objectId)),
+      })),
+    );
+  }
+
+  private async walletsOf({ subjects }: KeptEvent): Promise<EventBody['wallets']> {
+    const wallets: EventBody['wallets'] = [];
+    for (const { id, version, balance, held } of subjects) {
+      if (balance === null || held === null) continue;
+      const currency = await this.currencies.of(id);
+      const money = (minor: bigint) => formatAmount(minor, currency);
+      const [balanceMinor, heldMinor] = [BigInt(balance), BigInt(held)];
+      wallets.push({
+        ...{ wallet_id: id, version: version!, currency },
+        ...{ balance: money(balanceMinor), held: money(heldMinor), available: money(balanceMinor - heldMinor) },
+      });
+    }
+    return wallets;
+  }
+}
+
+function noEvent(): Problem {
+  return Problem.field('after', 'must be the id of an event');
+}
+
+/**
+ * The types that names mean: `hold.*` is all of holds.
+ * @throws {Problem} naming the field where one means none
+ */
+export function typesOf(names: readonly string[], field: string): EventType[] {
+  const all = Object.keys(EVENT_TYPES) as EventType[];
+  return names.flatMap((name) => {
+    const meant = all.filter((type) => type === name || (name.endsWith('.*') && type.startsWith(name.slice(0, -1))));
+    if (meant.length === 0)
+      throw Problem.field(field, `must be an event type such as ${all[0]}, or a kind such as hold.*`);
+    return meant;
+  });
+}
+
+/** The rows of a page of events, all subjects of each. @param page SQL of (batch, ordinal) */
+const selectEvents = (page: string) => `
+  WITH page AS (${page})
+  SELECT b.position, b.created_at, e.batch, e.ordinal, e.type, e.object_id, e.subject_id, e.version, e.balance, e.held, e.body
+    FROM page JOIN outbox_batches b ON b.id = page.batch
+    JOIN outbox e ON e.batch = page.batch AND e.ordinal = page.ordinal
+   ORDER BY b.position, e.batch, e.ordinal, e.place`;
+
+const AFTER_POSITION = `
+  SELECT e.batch, e.ordinal FROM outbox_batches b JOIN outbox e ON e.batch = b.id
+   WHERE b.position >= $1 AND b.position <= $3 AND (b.position > $1 OR e.ordinal > $2) AND e.place = 0
+     AND ($4::text[] IS NULL OR e.type = ANY($4))
+   ORDER BY b.position, e.ordinal LIMIT $5`;
+
+const OF_SUBJECT = `
+  SELECT batch, ordinal FROM outbox
+   WHERE subject_id = $1 AND (batch, ordinal) > ($2, $3) AND ($4::text[] IS NULL OR type = ANY($4))
+   ORDER BY batch, ordinal LIMIT $5`;
+
+function toEvents(rows: RawRow[]): KeptEvent[] {
+  const events: KeptEvent[] = [];
+  for (const row of rows) {
+    const place = { batch: BigInt(row.batch), ordinal: row.ordinal as number };
+    const subject = { id: row.subject_id, version: row.version, balance: row.balance, held: row.held };
+    const last = events.at(-1);
+    if (last?.batch === place.batch && last.ordinal === place.ordinal) {
+      last.subjects.push(subject);
+      continue;
+    }
+    events.push({
+      ...{ ...place, id: eventId(place, row.created_at), type: row.type, objectId: row.object_id },
+      ...{ createdAt: row.created_at, position: row.position === null ? null : BigInt(row.position) },
+      ...{ subjects: [subject], body: row.body },
+    });
+  }
+  return events;
+}

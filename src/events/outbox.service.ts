@@ -1,0 +1,70 @@
+/**
+ * Writes down what happens, in the transaction that does it (law 7). Who wants to know reads it later: `events.queries.ts`.
+ * A group of postings costs one statement more.
+ */
+import { Injectable } from '@nestjs/common';
+import type { QueryRunner } from 'typeorm';
+import { arrayOf, textArrayOf } from '../database/array-literal.js';
+import { runPrepared, type Prepared } from '../database/prepared.js';
+import type { EventType } from './event-types.js';
+
+/** Something that happened. */
+export interface Happening {
+  type: EventType;
+  /** What it tells of: a transaction, hold, wallet, user, … */
+  objectId: string;
+  /** Whom it concerns, in whose order it stands; the locks on all of them are held. */
+  subjects: readonly Subject[];
+  /** What the API answers of the object; of a transaction left out, as it is read again. */
+  body?: object;
+}
+
+/** A wallet, or a user, as it is right after. */
+export interface Subject {
+  id: string;
+  version?: number;
+  balanceMinor?: bigint;
+  heldMinor?: bigint;
+}
+
+@Injectable()
+export class Outbox {
+  /**
+   * Writes down what the transaction of `runner` does, in its order. Once for each transaction, with the locks on all that it
+   * concerns, and before the money: the trigger on `transactions` looks for their events.
+   * @param at when; by default when the transaction began.
+   */
+  async record(runner: QueryRunner, happenings: readonly Happening[], at?: Date): Promise<void> {
+    const rows = happenings.flatMap(({ subjects, ...event }, ordinal) =>
+      subjects.map((subject, place) => ({
+        ...event,
+        ordinal,
+        subject,
+        place,
+        body: place === 0 ? event.body : undefined,
+      })),
+    );
+    await runPrepared(runner, INSERT_EVENTS, [
+      at ?? null,
+      arrayOf(rows.map(({ subject }) => subject.id)),
+      arrayOf(rows.map(({ ordinal }) => ordinal)),
+      arrayOf(rows.map(({ place }) => place)),
+      arrayOf(rows.map(({ type }) => type)),
+      arrayOf(rows.map(({ objectId }) => objectId)),
+      arrayOf(rows.map(({ subject }) => subject.version ?? null)),
+      arrayOf(rows.map(({ subject }) => subject.balanceMinor ?? null)),
+      arrayOf(rows.map(({ subject }) => subject.heldMinor ?? null)),
+      textArrayOf(rows.map(({ body }) => (body ? JSON.stringify(body) : null))),
+    ]);
+  }
+}
+
+const INSERT_EVENTS: Prepared = {
+  name: 'insert_events',
+  text: `
+  WITH batch AS (INSERT INTO outbox_batches (created_at) VALUES (coalesce($1::timestamptz, now())) RETURNING id)
+  INSERT INTO outbox (batch, subject_id, ordinal, place, type, object_id, version, balance, held, body)
+  SELECT batch.id, event.*
+    FROM batch, unnest($2::uuid[], $3::int[], $4::smallint[], $5::text[], $6::uuid[], $7::int[], $8::bigint[], $9::bigint[],
+                       $10::json[]) AS event`,
+};
