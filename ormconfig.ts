@@ -11,6 +11,7 @@ import { CommitBehind1763950000000 } from './migrations/1763950000000-commit-beh
 import { Growth1764000000000 } from './migrations/1764000000000-growth.js';
 import { WhoMayCall1764100000000 } from './migrations/1764100000000-who-may-call.js';
 import { Outbox1764200000000 } from './migrations/1764200000000-outbox.js';
+import { Clock1764250000000 } from './migrations/1764250000000-clock.js';
 import { AuditEntry } from './src/audit/audit-entry.entity.js';
 import { ApiKey } from './src/auth/api-key.entity.js';
 import { OneTimeCode } from './src/auth/one-time-code.entity.js';
@@ -46,7 +47,7 @@ export function databaseOptions(config: Config): DataSourceOptions {
     ],
     migrations: [
       ...[CreateLedger1763800000000, LifeOfMoney1763900000000, CommitBehind1763950000000],
-      ...[Growth1764000000000, WhoMayCall1764100000000, Outbox1764200000000],
+      ...[Growth1764000000000, WhoMayCall1764100000000, Outbox1764200000000, Clock1764250000000],
     ],
     migrationsTableName: 'migrations',
     synchronize: false,

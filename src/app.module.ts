@@ -5,6 +5,7 @@ import { databaseOptions } from '../ormconfig.js';
 import { AuditModule } from './audit/audit.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { ClassicModule } from './classic/classic.module.js';
+import { ClockModule } from './clock/clock.module.js';
 import { CONFIG, type Config } from './config.js';
 import { ProblemFilter } from './error.filter.js';
 import { EventsModule } from './events/events.module.js';
@@ -29,6 +30,7 @@ export class AppModule {
         TypeOrmModule.forRoot({ ...databaseOptions(config), retryAttempts: 0 }),
         AuditModule,
         OutboxModule,
+        ClockModule,
         AuthModule,
         UsersModule,
         WalletsModule,

@@ -75,6 +75,8 @@ export function readConfig(variables: Record<string, string | undefined>) {
     captureTolerancePercent: env.integer('CAPTURE_TOLERANCE_PERCENT', 0, 0, 100),
     /** Holds stop counting the moment they expire; this often, what has expired is also written down. */
     holdSweepSeconds: env.integer('HOLD_SWEEP_SECONDS', 60, 1, 86_400),
+    /** Whether the clock of holds and schedules can be put forward. */
+    testClock: readTestClock(env, variables),
     /** SECURITY: bodies beyond this are refused before they are parsed. */
     bodyBytesMax: 64 * 1024,
     batchBytesMax: 1024 * 1024,
@@ -108,6 +110,14 @@ function readWorkers(env: Environment): number {
 /** Of two services with 4 workers each, aligned ranges overlap 1 time in 4, others 7 times in 16. */
 function stripeAtRandom(workers: number): number {
   return workers * randomInt(Math.max(1, Math.floor(EXTERNAL_STRIPES / workers)));
+}
+
+function readTestClock(env: Environment, variables: Record<string, string | undefined>): boolean {
+  const isOn = env.oneOf('TEST_CLOCK', ['on', 'off'], 'off') === 'on';
+  if (isOn && variables.NODE_ENV === 'production') {
+    env.problems.push('TEST_CLOCK=on lets holds run out early and is refused with NODE_ENV=production');
+  }
+  return isOn;
 }
 
 function readDatabaseUrl(env: Environment): string {

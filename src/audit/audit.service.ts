@@ -80,7 +80,7 @@ const INSERT_ACTS: Prepared = {
   name: 'insert_acts',
   text: `
   INSERT INTO audit_log (id, actor, action, object_type, object_id, reason, details, address, request_id, created_at)
-  SELECT *, coalesce($10::timestamptz, now())
+  SELECT *, coalesce($10::timestamptz, clock_now())
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::text[],
                 $9::text[])`,
 };

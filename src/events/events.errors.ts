@@ -9,4 +9,11 @@ export const EVENT_ERRORS = {
     cause: 'Events are deleted after a time (EVENT_RETENTION_DAYS), and what came right after this place is gone.',
     fix: 'Read wallets and transactions as they are, then events without `after`: from the oldest that is kept.',
   },
+  test_clock_off: {
+    status: 409,
+    title: 'The clock cannot be put forward',
+    retryable: false,
+    cause: 'The service runs by the real time, as it always does in production.',
+    fix: 'In development, start it with TEST_CLOCK=on.',
+  },
 } as const satisfies Record<string, ErrorEntry>;

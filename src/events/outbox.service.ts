@@ -62,7 +62,7 @@ export class Outbox {
 const INSERT_EVENTS: Prepared = {
   name: 'insert_events',
   text: `
-  WITH batch AS (INSERT INTO outbox_batches (created_at) VALUES (coalesce($1::timestamptz, now())) RETURNING id)
+  WITH batch AS (INSERT INTO outbox_batches (created_at) VALUES (coalesce($1::timestamptz, clock_now())) RETURNING id)
   INSERT INTO outbox (batch, subject_id, ordinal, place, type, object_id, version, balance, held, body)
   SELECT batch.id, event.*
     FROM batch, unnest($2::uuid[], $3::int[], $4::smallint[], $5::text[], $6::uuid[], $7::int[], $8::bigint[], $9::bigint[],

@@ -66,7 +66,7 @@ export function foundOutcome(row: RawRow): FoundOutcome {
 }
 
 const FIND_KEY = `
-  SELECT clock_timestamp() AS now, k.* FROM (SELECT) one
+  SELECT clock_time() AS now, k.* FROM (SELECT) one
     LEFT JOIN idempotency_keys k ON k.scope = $1 AND k.key = $2`;
 
 const INSERT_KEYS: Prepared = {

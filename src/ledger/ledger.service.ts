@@ -88,7 +88,7 @@ const totals = (name: string, who: string) => `
 
 /** The row with the time is always there, also where there is no wallet yet. */
 const TRIAL_BALANCE = `
-  SELECT clock.at, t.* FROM (SELECT now() AS at) clock LEFT JOIN (
+  SELECT clock.at, t.* FROM (SELECT clock_now() AS at) clock LEFT JOIN (
     SELECT currency,
            ${totals('people', `kind = 'customer' AND user_id IS NOT NULL`)},
            ${totals('house', `kind = 'customer' AND user_id IS NULL`)},

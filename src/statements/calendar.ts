@@ -20,7 +20,7 @@ const INVALID_PARAMETER_VALUE = '22023';
  * with the part of a busy wallet, expected 100,000 rows and started parallel workers (a summary took 20 ms, not 4).
  */
 const TODAY = `
-  SELECT (now() AT TIME ZONE $2)::date::text AS today,
+  SELECT (clock_now() AT TIME ZONE $2)::date::text AS today,
          (least((SELECT created_at FROM entries WHERE wallet_id = $1 ORDER BY seq LIMIT 1),
                 (SELECT min(effective_at) FROM entries WHERE wallet_id = $1 AND effective_at IS NOT NULL AND $3))
             AT TIME ZONE $2)::date::text AS first_day`;

@@ -82,6 +82,6 @@ const CURRENT: Prepared = {
   name: 'current_balances',
   text: `
   SELECT id, currency, balance, held, entry_count, ${expiredHeldSql('w')} AS expired,
-         floor(extract(epoch FROM now()) * 1000)::bigint AS at_ms
+         floor(extract(epoch FROM clock_now()) * 1000)::bigint AS at_ms
     FROM wallets w WHERE id = ANY($1::uuid[])`,
 };

@@ -10,6 +10,7 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { Clock } from '../clock/clock.js';
 import { CONFIG, type Config } from '../config.js';
 import { newId } from '../ids.js';
 import { PostingEngine } from './posting.engine.js';
@@ -26,10 +27,12 @@ export class HoldSweeper implements OnApplicationBootstrap, BeforeApplicationShu
   constructor(
     private readonly dataSource: DataSource,
     private readonly engine: PostingEngine,
+    private readonly clock: Clock,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
   onApplicationBootstrap(): void {
+    this.clock.onAdvance(() => this.begin());
     // Processes that start together sweep at different times, so what one has released the next need not lock again.
     const periodMs = this.config.holdSweepSeconds * 1_000;
     this.timer = setTimeout(() => {
@@ -51,7 +54,7 @@ export class HoldSweeper implements OnApplicationBootstrap, BeforeApplicationShu
     try {
       const due: Array<{ wallet_id: string }> = await this.dataSource.query(
         `SELECT DISTINCT wallet_id FROM (
-           SELECT wallet_id FROM holds WHERE status = 'active' AND expires_at <= now() ORDER BY expires_at LIMIT $1) due`,
+           SELECT wallet_id FROM holds WHERE status = 'active' AND expires_at <= clock_now() ORDER BY expires_at LIMIT $1) due`,
         [WALLETS_MAX],
       );
       await Promise.all(due.map(({ wallet_id: walletId }) => this.release(walletId)));

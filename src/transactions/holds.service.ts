@@ -2,6 +2,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { Caller } from '../caller.js';
+import { Clock } from '../clock/clock.js';
 import { CONFIG, HOLD_DAYS_MAX, type Config } from '../config.js';
 import type { RawRow } from '../database/raw-row.js';
 import { Problem } from '../errors.js';
@@ -36,6 +37,7 @@ export class HoldsService {
     private readonly postings: PostingService,
     private readonly currencies: WalletCurrencies,
     private readonly externals: ExternalWallets,
+    private readonly clock: Clock,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -43,11 +45,11 @@ export class HoldsService {
   async reserve(walletId: string, dto: ReserveDto, caller: Caller, isDryRun: boolean): Promise<Answer<HoldBody>> {
     const currency = await this.currencies.of(walletId);
     const amountMinor = readAmount('amount', dto.amount, currency);
-    const asked = expiryOf(dto.expires_at);
+    const asked = this.expiryOf(dto.expires_at);
     const notes = notesOf(dto);
     const build = (): Posting => ({
       ...{ kind: 'reserve', id: newId(), actor: caller.scope, walletId, amountMinor, ...notes },
-      expiresAt: asked ?? new Date(Date.now() + this.config.holdDaysDefault * DAY_MS),
+      expiresAt: asked ?? new Date(this.clock.now() + this.config.holdDaysDefault * DAY_MS),
       ifMatch: guard(walletId, caller),
     });
     const request = ['hold', walletId, amountMinor, asked, ...Object.values(notes)];
@@ -58,7 +60,7 @@ export class HoldsService {
   async change(holdId: string, dto: ChangeHoldDto, caller: Caller, isDryRun: boolean): Promise<Answer<HoldBody>> {
     const { walletId, currency } = await this.find(holdId);
     const amountMinor = dto.amount === undefined ? undefined : readAmount('amount', dto.amount, currency);
-    const expiresAt = expiryOf(dto.expires_at);
+    const expiresAt = this.expiryOf(dto.expires_at);
     if (amountMinor === undefined && !expiresAt) throw Problem.field('amount', 'or expires_at is needed');
     const build = (): Posting => ({
       ...{ kind: 'change_hold', id: newId(), actor: caller.scope, holdId, walletId, amountMinor, expiresAt },
@@ -144,6 +146,16 @@ export class HoldsService {
     );
   }
 
+  /** @throws {Problem} on a time that has passed, or is more than a year away */
+  private expiryOf(text: string | undefined): Date | undefined {
+    const expiresAt = instantOf(text);
+    if (!expiresAt) return undefined;
+    const fromNowMs = expiresAt.getTime() - this.clock.now();
+    if (fromNowMs <= 0) throw Problem.field('expires_at', 'must be in the future');
+    if (fromNowMs > HOLD_DAYS_MAX * DAY_MS) throw Problem.field('expires_at', `must be within ${HOLD_DAYS_MAX} days`);
+    return expiresAt;
+  }
+
   private async find(holdId: string): Promise<HoldState & { currency: string }> {
     const [row]: RawRow[] = await this.dataSource.query(`${SELECT_HOLD} WHERE id = $1`, [holdId]);
     if (!row) throw new Problem('hold_not_found', `There is no hold ${holdId}.`);
@@ -152,7 +164,7 @@ export class HoldsService {
 }
 
 /** A hold past its time has expired, whether or not anything has written that down yet. */
-const STATUS_NOW = `CASE WHEN status = 'active' AND expires_at <= now() THEN 'expired' ELSE status END`;
+const STATUS_NOW = `CASE WHEN status = 'active' AND expires_at <= clock_now() THEN 'expired' ELSE status END`;
 const SELECT_HOLD = `SELECT *, ${STATUS_NOW} AS status_now FROM holds`;
 
 function holdNow(row: RawRow): HoldState {
@@ -179,14 +191,4 @@ function present(statusCode: number, currency: string) {
 
 function guard(walletId: string, { ifMatch: version }: Caller) {
   return version === undefined ? undefined : { walletId, version };
-}
-
-/** @throws {Problem} on a time that has passed, or is more than a year away */
-function expiryOf(text: string | undefined): Date | undefined {
-  const expiresAt = instantOf(text);
-  if (!expiresAt) return undefined;
-  const fromNowMs = expiresAt.getTime() - Date.now();
-  if (fromNowMs <= 0) throw Problem.field('expires_at', 'must be in the future');
-  if (fromNowMs > HOLD_DAYS_MAX * DAY_MS) throw Problem.field('expires_at', `must be within ${HOLD_DAYS_MAX} days`);
-  return expiresAt;
 }

@@ -125,7 +125,7 @@ function periodBody(
 const CALENDAR = `
   SELECT local.today::text AS today, (local.today + 1)::timestamp AT TIME ZONE $1 AS next_day,
          (date_trunc('month', local.today) + interval '1 month')::timestamp AT TIME ZONE $1 AS next_month
-    FROM (SELECT (now() AT TIME ZONE $1)::date AS today) local`;
+    FROM (SELECT (clock_now() AT TIME ZONE $1)::date AS today) local`;
 
 /** With the first limit, what left the wallet this month is counted once; from then on the engine keeps count. */
 const SET_LIMITS = `
@@ -135,7 +135,7 @@ const SET_LIMITS = `
          local.day, coalesce(sum(-e.amount) FILTER (WHERE e.is_today), 0),
          count(DISTINCT e.transaction_id) FILTER (WHERE e.is_today),
          local.month, coalesce(sum(-e.amount), 0), count(DISTINCT e.transaction_id)
-    FROM (SELECT (now() AT TIME ZONE $2)::date AS day, date_trunc('month', now() AT TIME ZONE $2)::date AS month) local
+    FROM (SELECT (clock_now() AT TIME ZONE $2)::date AS day, date_trunc('month', clock_now() AT TIME ZONE $2)::date AS month) local
     LEFT JOIN LATERAL (
       SELECT e.amount, e.transaction_id, e.created_at >= local.day::timestamp AT TIME ZONE $2 AS is_today
         FROM entries e JOIN transactions t ON t.id = e.transaction_id

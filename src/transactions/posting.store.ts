@@ -197,7 +197,7 @@ function readWalletsSql(dataSource: DataSource, locking: Config['locking'], onLo
 const FIND_OUTCOMES: Prepared = {
   name: 'find_outcomes',
   text: `
-  SELECT clock.now, found.* FROM (SELECT clock_timestamp() AS now) clock LEFT JOIN (
+  SELECT clock.now, found.* FROM (SELECT clock_time() AS now) clock LEFT JOIN (
     SELECT asked.id AS asked_by, k.fingerprint, k.status_code, k.transaction_id, k.outcome, k.created_at
       FROM unnest((SELECT $1::uuid[]), $2::text[], $3::text[]) AS asked (id, scope, key)
       CROSS JOIN LATERAL (

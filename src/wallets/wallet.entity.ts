@@ -23,9 +23,9 @@ export type WalletKind = 'customer' | 'external';
 
 /** What has expired and not been released yet; looked up only where something can have. */
 export function expiredHeldSql(wallet: string): string {
-  return `CASE WHEN ${wallet}.holds_expire_at <= now() THEN (
+  return `CASE WHEN ${wallet}.holds_expire_at <= clock_now() THEN (
     SELECT coalesce(sum(h.amount - h.captured), 0) FROM holds h
-     WHERE h.wallet_id = ${wallet}.id AND h.status = 'active' AND h.expires_at <= now()) ELSE 0 END`;
+     WHERE h.wallet_id = ${wallet}.id AND h.status = 'active' AND h.expires_at <= clock_now()) ELSE 0 END`;
 }
 
 /** Money of one currency with one owner. Only `transactions/` writes its balance. */
