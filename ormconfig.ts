@@ -12,6 +12,7 @@ import { Growth1764000000000 } from './migrations/1764000000000-growth.js';
 import { WhoMayCall1764100000000 } from './migrations/1764100000000-who-may-call.js';
 import { Outbox1764200000000 } from './migrations/1764200000000-outbox.js';
 import { Clock1764250000000 } from './migrations/1764250000000-clock.js';
+import { Webhooks1764300000000 } from './migrations/1764300000000-webhooks.js';
 import { AuditEntry } from './src/audit/audit-entry.entity.js';
 import { ApiKey } from './src/auth/api-key.entity.js';
 import { OneTimeCode } from './src/auth/one-time-code.entity.js';
@@ -25,6 +26,7 @@ import { Hold, HoldChange } from './src/transactions/hold.entity.js';
 import { Entry, Transaction } from './src/transactions/transaction.entity.js';
 import { WalletLimits, WalletStatusChange } from './src/transactions/wallet-state.entity.js';
 import { User } from './src/users/user.entity.js';
+import { WebhookDelivery, WebhookEndpoint } from './src/webhooks/webhook.entities.js';
 import { Wallet, WalletName } from './src/wallets/wallet.entity.js';
 
 /**
@@ -42,12 +44,12 @@ export function databaseOptions(config: Config): DataSourceOptions {
     entities: [
       ...[User, Wallet, WalletName, WalletLimits, WalletStatusChange],
       ...[Transaction, Entry, Hold, HoldChange, IdempotencyKey],
-      ...[OutboxBatch, OutboxEvent, OutboxPlace],
+      ...[OutboxBatch, OutboxEvent, OutboxPlace, WebhookEndpoint, WebhookDelivery],
       ...[ApiKey, Session, RefreshToken, OneTimeCode, SigningKey, AuditEntry],
     ],
     migrations: [
       ...[CreateLedger1763800000000, LifeOfMoney1763900000000, CommitBehind1763950000000],
-      ...[Growth1764000000000, WhoMayCall1764100000000, Outbox1764200000000, Clock1764250000000],
+      ...[Growth1764000000000, WhoMayCall1764100000000, Outbox1764200000000, Clock1764250000000, Webhooks1764300000000],
     ],
     migrationsTableName: 'migrations',
     synchronize: false,

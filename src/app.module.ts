@@ -17,6 +17,7 @@ import { StatementsModule } from './statements/statements.module.js';
 import { TransactionsModule } from './transactions/transactions.module.js';
 import { UsersModule } from './users/users.module.js';
 import { StrictValidationPipe } from './validation.pipe.js';
+import { WebhooksModule } from './webhooks/webhooks.module.js';
 import { WalletsModule } from './wallets/wallets.module.js';
 
 @Global()
@@ -36,6 +37,7 @@ export class AppModule {
         WalletsModule,
         TransactionsModule,
         EventsModule,
+        WebhooksModule,
         StatementsModule,
         LedgerModule,
         ReceiptsModule,

@@ -92,6 +92,7 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
     .addTag('Statements', 'The history of a wallet.')
     .addTag('Receipts', 'Signed proof of an entry, for whoever asks for one.')
     .addTag('Events', 'What happened: read it, have it sent, or watch it live.')
+    .addTag('Webhooks', 'Have events sent to your servers, signed, in order, until they are taken.')
     .addTag('Audit', 'What operators did, and why.')
     .addTag('Operations', 'For those who run the service.')
     .addTag(

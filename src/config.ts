@@ -9,6 +9,7 @@ import { readAuth } from './auth/auth.config.js';
 import { CURRENCIES } from './currencies.js';
 import { Environment } from './environment.js';
 import { isAmountShaped } from './money.js';
+import { readWebhooks } from './webhooks/webhooks.config.js';
 import { isTimeZone } from './time-zone.js';
 
 /** External wallets per currency. A process takes one, at random unless told which, so two rarely share a row. */
@@ -39,10 +40,12 @@ export const CONFIG = Symbol('CONFIG');
 export function readConfig(variables: Record<string, string | undefined>) {
   const env = new Environment(variables);
   const workers = readWorkers(env);
+  const auth = readAuth(env, variables);
   const config = {
     /** 0 lets the system choose (tests). */
     port: env.integer('PORT', 5000, 0, 65535),
-    ...readAuth(env, variables),
+    ...auth,
+    ...readWebhooks(env, auth),
     /** Processes that share the port; the limits of pools and queues hold for each. */
     workers,
     /** Empty: start the embedded PostgreSQL. */

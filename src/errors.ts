@@ -6,6 +6,7 @@ import { AUTH_CONFLICTS, AUTH_ERRORS, AUTH_NOT_FOUND } from './auth/auth.errors.
 import { EVENT_ERRORS } from './events/events.errors.js';
 import type { ErrorEntry, FieldError, ProblemExtra } from './error.entry.js';
 import { TRANSPORT_ERRORS } from './transport.errors.js';
+import { WEBHOOK_ERRORS } from './webhooks/webhooks.errors.js';
 
 export type { FieldError } from './error.entry.js';
 
@@ -70,6 +71,7 @@ export const ERRORS = {
   },
   ...AUTH_NOT_FOUND,
   ...EVENT_ERRORS,
+  ...WEBHOOK_ERRORS,
   idempotency_key_not_found: {
     status: 404,
     title: 'The key was never used',

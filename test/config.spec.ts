@@ -95,7 +95,10 @@ describe('the configuration', () => {
 
   it('finds every variable it reads in .env.example, with its default', () => {
     const example = readFileSync('.env.example', 'utf8');
-    const source = readFileSync('src/config.ts', 'utf8') + readFileSync('src/auth/auth.config.ts', 'utf8');
+    const source =
+      readFileSync('src/config.ts', 'utf8') +
+      readFileSync('src/auth/auth.config.ts', 'utf8') +
+      readFileSync('src/webhooks/webhooks.config.ts', 'utf8');
     const read = [...source.matchAll(/(?:text|integer|oneOf|list|secret)\('([A-Z_]+)'/g)].map(([, name]) => name!);
     expect(read.length).toBeGreaterThan(35);
     for (const name of read) expect(example).toMatch(new RegExp(`^#? ?${name}=`, 'm'));

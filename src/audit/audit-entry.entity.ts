@@ -4,10 +4,11 @@ import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 export const AUDIT_ACTIONS = [
   ...(['api_key.created', 'api_key.rotated', 'api_key.revoked', 'sessions.ended', 'transaction.reversed'] as const),
   ...(['user.activated', 'user.suspended'] as const),
+  ...(['webhook.created', 'webhook.changed', 'webhook.secret_rotated', 'webhook.deleted'] as const),
   ...(['wallet.closed', 'wallet.floor_lowered', 'wallet.frozen', 'wallet.limited', 'wallet.unfrozen'] as const),
 ];
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
-export const AUDIT_OBJECTS = ['api_key', 'transaction', 'user', 'wallet'] as const;
+export const AUDIT_OBJECTS = ['api_key', 'transaction', 'user', 'wallet', 'webhook_endpoint'] as const;
 export type AuditObject = (typeof AUDIT_OBJECTS)[number];
 
 /** What an operator did, to what, and why. Never updated, never deleted. */

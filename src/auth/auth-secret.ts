@@ -8,7 +8,7 @@ import { keptSecret } from '../kept-secret.js';
 const SECRET_FILE = 'auth.key';
 
 /** What a key is for. */
-export type Purpose = 'one-time codes' | 'limits' | 'signing keys';
+export type Purpose = 'one-time codes' | 'limits' | 'signing keys' | 'webhook secrets';
 
 @Injectable()
 export class AuthSecret {
@@ -44,7 +44,7 @@ export class AuthSecret {
       return await this.kept;
     } catch (error) {
       this.kept = undefined;
-      this.logger.warn(`Nobody can sign in: ${(error as Error).message}`);
+      this.logger.warn(`Nobody can sign in, and no webhook be signed: ${(error as Error).message}`);
       throw new Problem('sign_in_not_configured', 'AUTH_SECRET is not set, and the data folder cannot keep one.');
     }
   }

@@ -33,6 +33,6 @@ import { SigningKeys } from './signing-keys.js';
     ...[SignInService, OneTimeCodes, SendLimits, CodeDispatch, RequestLimits],
     { provide: CodeSender, useFactory: codeSenderOf, inject: [CONFIG] },
   ],
-  exports: [Ownership, Principals, SessionsService],
+  exports: [AuthSecret, Ownership, Principals, SessionsService],
 })
 export class AuthModule {}

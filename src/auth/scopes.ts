@@ -12,6 +12,7 @@ export const SCOPES = {
   'users:admin': 'suspend users and end their sessions',
   'ledger:admin': 'trial balance and check of the whole ledger',
   'keys:admin': 'make, renew and revoke API keys',
+  'webhooks:admin': 'make, change and replay webhooks',
   'audit:read': 'read what operators did',
 } as const;
 

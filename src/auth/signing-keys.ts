@@ -6,11 +6,12 @@
  * cannot slip in a key of their own. Another AUTH_SECRET ends all access tokens at once.
  */
 import { Injectable, Logger } from '@nestjs/common';
-import { createCipheriv, createDecipheriv, randomBytes, type KeyObject } from 'node:crypto';
+import { randomBytes, type KeyObject } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DataSource } from 'typeorm';
 import { privateKeyOf, publicJwkOf, type PublicJwk } from '../receipts/jws.js';
 import { AuthSecret } from './auth-secret.js';
+import { seal, unseal } from './seal.js';
 import { SigningKey } from './signing-key.entity.js';
 
 /** A key set may be cached for this long; so may ours be. */
@@ -134,25 +135,4 @@ function openKey({ kid, publicKey, sealedPrivate, signsFrom }: SigningKey, seali
   const privateKey = privateKeyOf(seed);
   const jwk = publicJwkOf(privateKey);
   return jwk.kid === kid && jwk.x === publicKey ? { jwk, privateKey, signsFrom } : undefined;
-}
-
-const IV_BYTES = 12;
-const TAG_BYTES = 16;
-
-/** AES-256-GCM: initialisation vector, ciphertext, tag. */
-function seal(seed: Buffer, kid: string, key: Buffer): Buffer {
-  const iv = randomBytes(IV_BYTES);
-  const cipher = createCipheriv('aes-256-gcm', key, iv).setAAD(Buffer.from(kid));
-  return Buffer.concat([iv, cipher.update(seed), cipher.final(), cipher.getAuthTag()]);
-}
-
-function unseal(sealed: Buffer, kid: string, key: Buffer): Buffer | undefined {
-  if (sealed.length !== IV_BYTES + 32 + TAG_BYTES) return undefined;
-  const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, IV_BYTES), { authTagLength: TAG_BYTES });
-  decipher.setAAD(Buffer.from(kid)).setAuthTag(sealed.subarray(-TAG_BYTES));
-  try {
-    return Buffer.concat([decipher.update(sealed.subarray(IV_BYTES, -TAG_BYTES)), decipher.final()]);
-  } catch {
-    return undefined; // sealed under another secret, or for another kid
-  }
 }

@@ -8,5 +8,6 @@ import { EventsQueries } from './events.queries.js';
   imports: [TransactionsModule, WalletsModule],
   controllers: [EventsController],
   providers: [EventsQueries],
+  exports: [EventsQueries],
 })
 export class EventsModule {}

@@ -87,6 +87,12 @@ export class EventsQueries {
     return toEvents(await this.dataSource.query(selectEvents(OF_SUBJECT), [walletId, ...place, types ?? null, most]));
   }
 
+  /** The event at a place, or nothing where it is no longer kept. */
+  async at({ batch, ordinal }: EventPlace): Promise<KeptEvent | undefined> {
+    const parameters = [String(batch), ordinal];
+    return toEvents(await this.dataSource.query(selectEvents(AT), parameters))[0];
+  }
+
   /**
    * Where to go on after an event.
    * @throws {Problem} `events_expired` where it is no longer kept; on an id that no event has.
@@ -172,6 +178,8 @@ const OF_SUBJECT = `
   SELECT batch, ordinal FROM outbox
    WHERE subject_id = $1 AND (batch, ordinal) > ($2, $3) AND ($4::text[] IS NULL OR type = ANY($4))
    ORDER BY batch, ordinal LIMIT $5`;
+
+const AT = 'SELECT $1::bigint AS batch, $2::int AS ordinal';
 
 function toEvents(rows: RawRow[]): KeptEvent[] {
   const events: KeptEvent[] = [];

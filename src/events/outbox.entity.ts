@@ -7,6 +7,7 @@ import type { EventType } from './event-types.js';
 @Entity('outbox_batches')
 @Unique('outbox_batches_position_key', ['position'])
 @Index('outbox_batches_unplaced_idx', { synchronize: false })
+@Index('outbox_batches_created_at_idx', ['createdAt'])
 export class OutboxBatch {
   /** Rises with time within each wallet. */
   @PrimaryGeneratedColumn('identity', { type: 'bigint', generatedIdentity: 'BY DEFAULT' })

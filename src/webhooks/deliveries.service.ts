@@ -1,0 +1,102 @@
+/** What became of events on their way to an endpoint, and sending them again. */
+import { Injectable } from '@nestjs/common';
+import { DataSource, LessThan, type QueryRunner } from 'typeorm';
+import type { Caller } from '../caller.js';
+import type { RawRow } from '../database/raw-row.js';
+import { Problem } from '../errors.js';
+import { placeOf } from '../events/event-id.js';
+import { typesOf } from '../events/events.queries.js';
+import { IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
+import { CURSOR_ID, pageOf, readCursor, type Page } from '../paging.js';
+import { WebhookDelivery } from './webhook.entities.js';
+import { insertDeliveries, toDue } from './webhook.store.js';
+import {
+  deliveryBody,
+  type ListDeliveriesQuery,
+  type ReplayBody,
+  type ReplayDto,
+  type WebhookDeliveryBody,
+} from './webhooks.dto.js';
+import { WebhooksService } from './webhooks.service.js';
+
+/** Events that one call sends again; a longer time takes several. */
+export const REPLAYED_MAX = 10_000;
+
+@Injectable()
+export class DeliveriesService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly idempotency: IdempotencyService,
+    private readonly webhooks: WebhooksService,
+  ) {}
+
+  /** Deliveries of an endpoint with their attempts, newest first. @throws {Problem} `webhook_endpoint_not_found` */
+  async list(endpointId: string, query: ListDeliveriesQuery): Promise<Page<WebhookDeliveryBody>> {
+    await this.webhooks.read(endpointId);
+    const after = readCursor(query.cursor, CURSOR_ID);
+    const rows = await this.dataSource.manager.find(WebhookDelivery, {
+      where: {
+        endpointId,
+        ...(query.status === undefined ? {} : { status: query.status }),
+        ...(query.event_id === undefined ? {} : { eventId: query.event_id }),
+        ...(after === undefined ? {} : { id: LessThan(after) }),
+      },
+      order: { id: 'DESC' },
+      take: query.limit + 1,
+    });
+    return pageOf(rows, query.limit, ({ id }) => id, deliveryBody);
+  }
+
+  /**
+   * Sends one event again, or those of a time that the endpoint is for, under their old ids. They queue behind what waits.
+   * @throws {Problem} `webhook_endpoint_not_found`, `events_expired`, and where there are more than {@link REPLAYED_MAX}
+   */
+  async replay(endpointId: string, dto: ReplayDto, caller: Caller): Promise<Answer<ReplayBody>> {
+    const { event_id: event, from, before, only } = dto;
+    if ((event === undefined) === (from === undefined))
+      throw Problem.field('event_id', 'or from is needed, and not both');
+    if (event !== undefined && before !== undefined)
+      throw Problem.field('before', 'is only for a time that begins with from');
+    if (event !== undefined && !placeOf(event)) throw Problem.field('event_id', 'must be the id of an event');
+    const { types } = await this.webhooks.read(endpointId);
+    const request = ['webhooks.replay', endpointId, event, from, before, only];
+    return this.idempotency.record(caller, request, async (runner) => {
+      const due = event === undefined ? await within(runner, endpointId, types, dto) : await oneEvent(runner, event);
+      await insertDeliveries(runner, endpointId, due.map(toDue), true);
+      return { deliveries: due.length };
+    });
+  }
+}
+
+async function oneEvent(runner: QueryRunner, id: string): Promise<RawRow[]> {
+  const { batch, ordinal } = placeOf(id)!;
+  const rows = (await runner.query(`${EVENTS} WHERE e.batch = $1 AND e.ordinal = $2 ${BY_EVENT}`, [
+    String(batch),
+    ordinal,
+  ])) as RawRow[];
+  if (rows.length === 0) throw new Problem('events_expired', `The event ${id} is no longer kept.`);
+  return rows;
+}
+
+async function within(runner: QueryRunner, endpointId: string, names: string[], { from, before, only }: ReplayDto) {
+  const types = names.length === 0 ? null : typesOf(names, 'types');
+  const parameters = [from, before ?? null, types, only === 'dead', endpointId, REPLAYED_MAX + 1];
+  const rows = (await runner.query(WITHIN, parameters)) as RawRow[];
+  if (rows.length <= REPLAYED_MAX) return rows;
+  throw Problem.field('before', `must be earlier: more than ${REPLAYED_MAX} events lie in this time`);
+}
+
+const EVENTS = `
+  SELECT e.batch, e.ordinal, e.type, b.created_at, array_agg(e.subject_id ORDER BY e.place) AS subject_ids
+    FROM outbox_batches b JOIN outbox e ON e.batch = b.id`;
+const BY_EVENT = 'GROUP BY b.position, e.batch, e.ordinal, e.type, b.created_at ORDER BY b.position, e.ordinal';
+
+/** What came later than it has dealt out reaches the endpoint anyway. */
+const WITHIN = `${EVENTS}
+   WHERE b.created_at >= $1::timestamptz AND ($2::timestamptz IS NULL OR b.created_at < $2)
+     AND b.position <= (SELECT position FROM webhook_endpoints WHERE id = $5)
+     AND CASE e.type WHEN 'webhook_endpoint.test' THEN e.object_id = $5 ELSE $3::text[] IS NULL OR e.type = ANY($3) END
+     AND (NOT $4 OR (
+       SELECT d.status FROM webhook_deliveries d WHERE d.endpoint_id = $5 AND d.batch = e.batch AND d.ordinal = e.ordinal
+        ORDER BY d.n DESC LIMIT 1) = 'dead')
+   ${BY_EVENT} LIMIT $6`;

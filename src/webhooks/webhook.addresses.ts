@@ -1,0 +1,79 @@
+/**
+ * Where webhooks may go (SECURITY: server-side request forgery). The URL is checked when it is given; what its name stands
+ * for is checked at every connection, all of it, and the connection goes to what was checked: a name that changes its
+ * mind in between gains nothing. Redirects are not followed.
+ */
+import ipaddr from 'ipaddr.js';
+import dns from 'node:dns';
+import { isIP, type BlockList, type LookupFunction } from 'node:net';
+
+export const URL_LENGTH_MAX = 2_000;
+
+/** What may be reached beside the public internet. */
+export interface Reach {
+  /** Plain `http:` as well: in development. */
+  http: boolean;
+  /** Networks of the house that are named in the configuration. */
+  allowed: BlockList;
+}
+
+/** A place that webhooks may not go to. */
+export class AddressRefused extends Error {}
+
+/** What is wrong with the URL of an endpoint, or nothing. */
+export function urlProblem(text: string, reach: Reach): string | undefined {
+  if (text.length > URL_LENGTH_MAX) return `must have at most ${URL_LENGTH_MAX} characters`;
+  if (!URL.canParse(text)) return 'must be a URL such as "https://example.com/webhooks"';
+  const url = new URL(text);
+  if (url.protocol !== 'https:' && !(reach.http && url.protocol === 'http:')) return 'must begin with https://';
+  if (url.username !== '' || url.password !== '') return 'must not contain a user or password';
+  if (url.hash !== '') return 'must not have a fragment';
+  const literal = literalOf(url);
+  if (literal !== undefined && !isReachable(literal, reach)) return 'must be a public address';
+  if (literal === undefined && /^(localhost|.*\.(localhost|local|internal|onion|arpa))\.?$/i.test(url.hostname)) {
+    if (!reach.allowed.check('127.0.0.1') || !/^localhost$/i.test(url.hostname)) return 'must be a public name';
+  }
+  return undefined;
+}
+
+/** The address that a URL names instead of a host, however it is spelt. */
+export function literalOf({ hostname }: URL): string | undefined {
+  const bare = hostname.replace(/^\[(.*)\]$/, '$1');
+  return isIP(bare) === 0 ? undefined : bare;
+}
+
+/** Whether an address is on the public internet, or in a network that is allowed. What stands for another is not. */
+export function isReachable(address: string, { allowed }: Reach): boolean {
+  const version = isIP(address);
+  if (version === 0 || address.includes('%')) return false;
+  if (isPublic(address)) return true;
+  return allowed.check(address, version === 6 ? 'ipv6' : 'ipv4');
+}
+
+function isPublic(address: string): boolean {
+  const parsed = ipaddr.parse(address);
+  if (parsed.range() !== 'unicast') return false;
+  // Of IPv6 only what is given out to the world: 2000::/3.
+  return parsed.kind() === 'ipv4' || (parsed.toByteArray()[0]! & 0xe0) === 0x20;
+}
+
+/**
+ * Looks a name up for a connection, which then goes to one of the addresses found.
+ * @param resolve for tests: names that answer as they like.
+ */
+export function checkedLookup(reach: Reach, resolve: typeof dns.lookup = dns.lookup): LookupFunction {
+  return (hostname, options, callback) => {
+    resolve(hostname, { family: options.family, hints: options.hints, all: true }, (error, found) => {
+      if (error) return callback(error, '');
+      const refused = found.find(({ address }) => !isReachable(address, reach));
+      if (refused || found.length === 0) {
+        return callback(
+          new AddressRefused(`${hostname} stands for ${refused?.address ?? 'nothing'}, which is not public`),
+          '',
+        );
+      }
+      if (options.all) return callback(null, found);
+      callback(null, found[0]!.address, found[0]!.family);
+    });
+  };
+}

@@ -1,0 +1,127 @@
+/**
+ * The deliveries of one endpoint, in the process that works at it. In memory are the first that wait (the window); only
+ * where none of those may be sent now does it look further. So a receiver that cannot take the events of one wallet still
+ * gets those of all others, and a backlog of any length costs the same memory.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { DeliveryOrder } from './webhook.order.js';
+import type { PendingDelivery, TakenEndpoint, WebhookStore } from './webhook.store.js';
+
+const WINDOW = 1_000;
+/** With fewer in the window, and more behind it, it is read anew. */
+const WINDOW_LOW = 200;
+/** How far it looks beyond the window: what may wait at all. */
+const PAGES_MAX = 50;
+/** After a database that did not answer. */
+const PAUSE_MS = 1_000;
+/** Others add to the deliveries as well: whoever sends some again. */
+const LOOK_EVERY_MS = 2_000;
+
+export interface LaneOptions {
+  worker: string;
+  concurrency: number;
+  store: WebhookStore;
+  /** Sends a delivery, and writes down what became of it. @returns when it is to be tried again; nothing where it has ended */
+  deliver: (endpoint: TakenEndpoint, delivery: PendingDelivery, signal: AbortSignal) => Promise<Date | undefined>;
+  warn: (message: string) => void;
+}
+
+export class WebhookLane {
+  private window: PendingDelivery[] = [];
+  private readonly underWay = new Map<string, Promise<void>>();
+  private readonly stopping = new AbortController();
+  private hasMore = true;
+  private lookedAt = -Infinity;
+  private working?: Promise<void>;
+  private isAgain = false;
+
+  /** @param leaseUntil after this time (`performance.now()`) somebody else may be at it. */
+  constructor(
+    public endpoint: TakenEndpoint,
+    public leaseUntil: number,
+    private readonly options: LaneOptions,
+  ) {}
+
+  /** Does what there is to do: deals out events up to a position, and sends what may be sent. Never rejects. */
+  work(placed: bigint = this.endpoint.position): void {
+    if (this.working) return void (this.isAgain = true);
+    this.working = this.round(placed)
+      .catch((error: unknown) => this.options.warn(`webhooks to ${this.endpoint.id} wait: ${String(error)}`))
+      .finally(() => {
+        this.working = undefined;
+        if (this.isAgain) {
+          this.isAgain = false;
+          this.work(placed);
+        }
+      });
+  }
+
+  /** Takes nothing more on, and resolves when what is under way has ended, or was given up after so long. */
+  async stop(graceMs: number): Promise<void> {
+    this.leaseUntil = -Infinity;
+    const ended = Promise.all([this.working, ...this.underWay.values()]);
+    await Promise.race([ended, delay(graceMs, undefined, { ref: false })]);
+    this.stopping.abort();
+    await ended;
+  }
+
+  private get isOurs(): boolean {
+    return performance.now() < this.leaseUntil;
+  }
+
+  private async round(placed: bigint): Promise<void> {
+    const { store, worker } = this.options;
+    while (this.isOurs && this.endpoint.position < placed) {
+      const position = await store.dealOut(worker, this.endpoint.id, placed);
+      if (position === undefined) break;
+      this.endpoint.position = position;
+      this.hasMore = true;
+    }
+    if (!this.isOurs) return;
+    const isLow = this.hasMore && this.window.length < WINDOW_LOW;
+    if (isLow || performance.now() - this.lookedAt > LOOK_EVERY_MS) await this.look();
+    await this.pump();
+  }
+
+  private async look(): Promise<void> {
+    this.window = await this.options.store.pending(this.endpoint.id, 0n, WINDOW);
+    this.hasMore = this.window.length === WINDOW;
+    this.lookedAt = performance.now();
+  }
+
+  private async pump(): Promise<void> {
+    const room = () => this.options.concurrency - this.underWay.size;
+    const order = new DeliveryOrder<PendingDelivery>(new Set(this.underWay.keys()), Date.now());
+    this.start(order.next(this.window, room()));
+    // Only where nothing at all is under way, as the window is what mostly matters.
+    let last = this.window.at(-1)?.n;
+    for (let page = 0; page < PAGES_MAX && this.hasMore && this.underWay.size === 0 && last !== undefined; page++) {
+      const further = await this.options.store.pending(this.endpoint.id, last, WINDOW);
+      if (!this.isOurs) return;
+      this.start(order.next(further, room()));
+      last = further.at(-1)?.n;
+    }
+  }
+
+  private start(deliveries: PendingDelivery[]): void {
+    for (const delivery of deliveries) {
+      const { endpoint } = this;
+      const ended = this.options
+        .deliver(endpoint, delivery, this.stopping.signal)
+        .then((retryAt) => {
+          if (retryAt) delivery.nextAttemptAt = retryAt.getTime();
+          else this.window = this.window.filter(({ id }) => id !== delivery.id);
+        })
+        .catch((error: unknown) => {
+          // What became of it was not written down, so it is sent again, under the same id.
+          delivery.nextAttemptAt = Date.now() + PAUSE_MS;
+          this.options.warn(`delivery ${delivery.id} was not written down: ${String(error)}`);
+        })
+        .finally(() => {
+          this.underWay.delete(delivery.id);
+          if (this.isOurs) this.work();
+        });
+      this.underWay.set(delivery.id, ended);
+    }
+  }
+}

@@ -1,0 +1,35 @@
+/** Which deliveries may be sent now. Pure. */
+
+/** A delivery that waits. */
+export interface Waiting {
+  id: string;
+  subjectIds: readonly string[];
+  /** Milliseconds since 1970. */
+  nextAttemptAt: number;
+}
+
+/**
+ * Goes through deliveries in their order. One waits for every earlier one that concerns a wallet of its own, so that each
+ * wallet's events arrive in order; one that fails holds up its wallets and no other.
+ */
+export class DeliveryOrder<Delivery extends Waiting> {
+  private readonly blocked = new Set<string>();
+
+  constructor(
+    private readonly underWay: ReadonlySet<string>,
+    private readonly now: number,
+  ) {}
+
+  /** @returns those of the next deliveries, in order, that may be sent now; at most so many. */
+  next(deliveries: Iterable<Delivery>, most: number): Delivery[] {
+    const free: Delivery[] = [];
+    for (const delivery of deliveries) {
+      if (free.length >= most) break;
+      const { id, subjectIds, nextAttemptAt } = delivery;
+      const isFree = !subjectIds.some((subject) => this.blocked.has(subject));
+      if (isFree && nextAttemptAt <= this.now && !this.underWay.has(id)) free.push(delivery);
+      for (const subject of subjectIds) this.blocked.add(subject);
+    }
+    return free;
+  }
+}

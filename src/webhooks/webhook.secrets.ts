@@ -1,0 +1,29 @@
+/** The secrets of endpoints, sealed under AUTH_SECRET and bound to their endpoint. */
+import { Injectable } from '@nestjs/common';
+import { AuthSecret } from '../auth/auth-secret.js';
+import { seal, unseal } from '../auth/seal.js';
+import type { WebhookEndpoint } from './webhook.entities.js';
+
+type Sealed = Pick<WebhookEndpoint, 'id' | 'sealedSecret' | 'previousSecret' | 'previousExpiresAt'>;
+
+@Injectable()
+export class WebhookSecrets {
+  constructor(private readonly secret: AuthSecret) {}
+
+  async seal(secret: Buffer, endpointId: string): Promise<Buffer> {
+    return seal(secret, endpointId, await this.secret.key('webhook secrets'));
+  }
+
+  /** The secrets that sign now: the newest first, and the one before where its time is not over. */
+  async of({ id, sealedSecret, previousSecret, previousExpiresAt }: Sealed): Promise<Buffer[]> {
+    const key = await this.secret.key('webhook secrets');
+    const sealed = [sealedSecret];
+    if (previousSecret && previousExpiresAt! > new Date()) sealed.push(previousSecret);
+    return sealed.map((one) => {
+      const secret = unseal(one, id, key);
+      if (!secret)
+        throw new Error(`the secret of webhook endpoint ${id} was sealed under another AUTH_SECRET: rotate it`);
+      return secret;
+    });
+  }
+}

@@ -1,0 +1,202 @@
+/** The SQL of sending webhooks: who works at an endpoint, which events it is due, and what became of each delivery. */
+import { Injectable } from '@nestjs/common';
+import { DataSource, type QueryRunner } from 'typeorm';
+import type { RawRow } from '../database/raw-row.js';
+import { inTransaction } from '../database/transaction.js';
+import { eventId, placeOf } from '../events/event-id.js';
+import type { EventType } from '../events/event-types.js';
+import { PLACED_MAX, typesOf } from '../events/events.queries.js';
+import { newId } from '../ids.js';
+import type { Attempt } from './webhook.entities.js';
+import type { Waiting } from './webhook.order.js';
+
+/** Whoever works at an endpoint says so anew well before this is over. */
+export const LEASE_SECONDS = 15;
+/** Events that become deliveries at once, and deliveries that may wait of one endpoint; the rest stay events for now. */
+const DEALT_MAX = 2_000;
+const PENDING_MAX = 50_000;
+
+/** An endpoint as the process that works at it sees it. */
+export interface TakenEndpoint {
+  id: string;
+  url: string;
+  types: string[];
+  sealedSecret: Buffer;
+  previousSecret: Buffer | null;
+  previousExpiresAt: Date | null;
+  position: bigint;
+  failingSince: Date | null;
+}
+
+export interface PendingDelivery extends Waiting {
+  n: bigint;
+  eventId: string;
+  attemptCount: number;
+  firstAttemptAt: Date | null;
+}
+
+/** An event that becomes a delivery. */
+export interface Due {
+  batch: string;
+  ordinal: number;
+  type: EventType;
+  createdAt: Date;
+  subjectIds: string[];
+}
+
+@Injectable()
+export class WebhookStore {
+  constructor(private readonly dataSource: DataSource) {}
+
+  /** Takes active endpoints that nobody works at, or that somebody has left. */
+  async take(worker: string, most: number): Promise<TakenEndpoint[]> {
+    return endpoints(await this.dataSource.query(TAKE, [worker, most]));
+  }
+
+  /** Stays with endpoints. @returns those that are still ours and active, as they are now. */
+  async keep(worker: string, ids: string[]): Promise<TakenEndpoint[]> {
+    return endpoints(await this.dataSource.query(KEEP, [worker, ids]));
+  }
+
+  /** Leaves endpoints to others. */
+  async leave(worker: string): Promise<void> {
+    await this.dataSource.query(
+      'UPDATE webhook_endpoints SET taken_by = NULL, taken_until = NULL WHERE taken_by = $1',
+      [worker],
+    );
+  }
+
+  /** Gives positions to what is committed. @returns the last. */
+  async place(): Promise<bigint> {
+    const [row]: RawRow[] = await this.dataSource.query('SELECT place_events($1) AS placed', [PLACED_MAX]);
+    return BigInt(row!.placed);
+  }
+
+  /**
+   * Makes deliveries of the next events for an endpoint.
+   * @returns its new position, or nothing where it is no longer ours, or has enough to do.
+   */
+  dealOut(worker: string, id: string, placed: bigint): Promise<bigint | undefined> {
+    return inTransaction(this.dataSource, async (runner) => {
+      const [endpoint]: RawRow[] = await runner.query(LOCK_TAKEN, [id, worker, PENDING_MAX]);
+      if (!endpoint?.has_room) return undefined;
+      const [end]: RawRow[] = await runner.query(END_OF_DEAL, [endpoint.position, String(placed), DEALT_MAX]);
+      const types = endpoint.types.length === 0 ? null : typesOf(endpoint.types, 'types');
+      const rows: RawRow[] = await runner.query(DUE, [endpoint.position, end!.position, types, id]);
+      await insertDeliveries(runner, id, rows.map(toDue), false);
+      await runner.query('UPDATE webhook_endpoints SET position = $2 WHERE id = $1', [id, end!.position]);
+      return BigInt(end!.position);
+    });
+  }
+
+  /** Deliveries that wait, in their order. */
+  async pending(endpointId: string, after: bigint, most: number): Promise<PendingDelivery[]> {
+    const rows: RawRow[] = await this.dataSource.query(PENDING, [endpointId, String(after), most]);
+    return rows.map((row) => ({
+      ...{ id: row.id, n: BigInt(row.n), eventId: row.event_id, subjectIds: row.subject_ids },
+      ...{ nextAttemptAt: row.next_attempt_at.getTime(), attemptCount: row.attempt_count },
+      firstAttemptAt: row.first_attempt_at === null ? null : new Date(row.first_attempt_at),
+    }));
+  }
+
+  /** Writes down an attempt that was taken. */
+  async delivered(endpointId: string, deliveryId: string, attempt: Attempt, wasFailing: boolean): Promise<void> {
+    await this.dataSource.query(FINISH, [deliveryId, attempt, 'delivered']);
+    if (wasFailing)
+      await this.dataSource.query('UPDATE webhook_endpoints SET failing_since = NULL WHERE id = $1', [endpointId]);
+  }
+
+  /** Writes down an attempt that failed. @param retryAt when the next one is; nothing where that was the last */
+  async failed(endpointId: string, deliveryId: string, attempt: Attempt, retryAt: Date | undefined): Promise<void> {
+    if (retryAt) await this.dataSource.query(RETRY, [deliveryId, attempt, retryAt]);
+    else await this.dataSource.query(FINISH, [deliveryId, attempt, 'dead']);
+    await this.dataSource.query(
+      'UPDATE webhook_endpoints SET failing_since = coalesce(failing_since, $2) WHERE id = $1',
+      [endpointId, attempt.at],
+    );
+  }
+}
+
+/** Makes deliveries, in the order given. */
+export async function insertDeliveries(runner: QueryRunner, endpointId: string, due: Due[], isReplay: boolean) {
+  if (due.length === 0) return;
+  await runner.query(INSERT_DELIVERIES, [
+    endpointId,
+    isReplay,
+    JSON.stringify(
+      due.map(({ batch, ordinal, type, createdAt, subjectIds }) => ({
+        ...{ id: newId(), event_id: eventId({ batch: BigInt(batch), ordinal }, createdAt), batch, ordinal, type },
+        subject_ids: subjectIds,
+      })),
+    ),
+  ]);
+}
+
+/** Where the event of a delivery stands. */
+export const placeOfDelivery = ({ eventId: id }: Pick<PendingDelivery, 'eventId'>) => placeOf(id)!;
+
+export function toDue(row: RawRow): Due {
+  const { batch, ordinal, type, created_at: createdAt, subject_ids: subjectIds } = row;
+  return { batch, ordinal, type, createdAt, subjectIds };
+}
+
+function endpoints([rows]: [RawRow[], number]): TakenEndpoint[] {
+  return rows.map((row) => ({
+    ...{ id: row.id, url: row.url, types: row.types, sealedSecret: row.sealed_secret },
+    ...{ previousSecret: row.previous_secret, previousExpiresAt: row.previous_expires_at },
+    ...{ position: BigInt(row.position), failingSince: row.failing_since },
+  }));
+}
+
+const TAKE = `
+  UPDATE webhook_endpoints SET taken_by = $1, taken_until = now() + interval '${LEASE_SECONDS} seconds'
+   WHERE id IN (
+     SELECT id FROM webhook_endpoints WHERE status = 'active' AND (taken_until IS NULL OR taken_until < now())
+      ORDER BY taken_until NULLS FIRST LIMIT $2 FOR UPDATE SKIP LOCKED)
+  RETURNING *`;
+
+const KEEP = `
+  UPDATE webhook_endpoints SET taken_until = now() + interval '${LEASE_SECONDS} seconds'
+   WHERE taken_by = $1 AND id = ANY($2::uuid[]) AND status = 'active' RETURNING *`;
+
+const LOCK_TAKEN = `
+  SELECT position, types, (SELECT count(*) FROM (
+           SELECT FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.status = 'pending' LIMIT $3) waiting) < $3 AS has_room
+    FROM webhook_endpoints e WHERE id = $1 AND taken_by = $2 AND status = 'active' FOR UPDATE`;
+
+/** Whole batches, up to the one with the last event that there is room for. */
+const END_OF_DEAL = `
+  SELECT coalesce((
+    SELECT b.position FROM outbox_batches b JOIN outbox e ON e.batch = b.id
+     WHERE b.position > $1 AND b.position <= $2 ORDER BY b.position, e.ordinal OFFSET $3 LIMIT 1), $2) AS position`;
+
+/** Trials of an endpoint are for that one alone. */
+const DUE = `
+  SELECT e.batch, e.ordinal, e.type, b.created_at, array_agg(e.subject_id ORDER BY e.place) AS subject_ids
+    FROM outbox_batches b JOIN outbox e ON e.batch = b.id
+   WHERE b.position > $1 AND b.position <= $2
+     AND CASE e.type WHEN 'webhook_endpoint.test' THEN e.object_id = $4 ELSE $3::text[] IS NULL OR e.type = ANY($3) END
+   GROUP BY b.position, e.batch, e.ordinal, e.type, b.created_at ORDER BY b.position, e.ordinal`;
+
+const INSERT_DELIVERIES = `
+  INSERT INTO webhook_deliveries (id, endpoint_id, event_id, batch, ordinal, event_type, subject_ids, is_replay, status)
+  SELECT d.id, $1, d.event_id, d.batch, d.ordinal, d.type, d.subject_ids, $2, 'pending'
+    FROM ROWS FROM (json_to_recordset($3::json)
+      AS (id uuid, event_id uuid, batch bigint, ordinal int, type text, subject_ids uuid[])) WITH ORDINALITY AS d
+   ORDER BY d.ordinality
+  ON CONFLICT (endpoint_id, batch, ordinal) WHERE NOT is_replay DO NOTHING`;
+
+const PENDING = `
+  SELECT id, n, event_id, subject_ids, next_attempt_at, attempt_count, attempts -> 0 ->> 'at' AS first_attempt_at
+    FROM webhook_deliveries
+   WHERE endpoint_id = $1 AND status = 'pending' AND n > $2 ORDER BY n LIMIT $3`;
+
+/** SECURITY: what a receiver answers is kept in bounds by the sender. */
+const FINISH = `
+  UPDATE webhook_deliveries
+     SET status = $3, attempts = attempts || $2::jsonb, attempt_count = attempt_count + 1, ended_at = now()
+   WHERE id = $1 AND status = 'pending'`;
+
+const RETRY = `
+  UPDATE webhook_deliveries SET attempts = attempts || $2::jsonb, attempt_count = attempt_count + 1, next_attempt_at = $3
+   WHERE id = $1 AND status = 'pending'`;

@@ -1,0 +1,201 @@
+/** The life of webhook endpoints. A secret is answered once, when it is made; nobody can read it again. */
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, LessThan, type QueryRunner } from 'typeorm';
+import type { AuditAction } from '../audit/audit-entry.entity.js';
+import { AuditService } from '../audit/audit.service.js';
+import type { Caller } from '../caller.js';
+import { CONFIG, type Config } from '../config.js';
+import { guardedUpdate } from '../database/guarded-update.js';
+import { inTransaction } from '../database/transaction.js';
+import { Problem } from '../errors.js';
+import { Outbox } from '../events/outbox.service.js';
+import { PLACED_MAX } from '../events/events.queries.js';
+import { IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
+import { newId } from '../ids.js';
+import { CURSOR_ID, pageOf, readCursor, type Page, type PageQuery } from '../paging.js';
+import { urlProblem, type Reach } from './webhook.addresses.js';
+import { WebhookDelivery, WebhookEndpoint } from './webhook.entities.js';
+import { newWebhookSecret, secretText } from './webhook.secret.js';
+import { WebhookSecrets } from './webhook.secrets.js';
+import { reachOf } from './webhooks.config.js';
+import {
+  endpointBody,
+  type ChangeWebhookEndpointDto,
+  type CreateWebhookEndpointDto,
+  type RotateWebhookSecretDto,
+  type WebhookEndpointBody,
+  type WebhookSecretBody,
+  type WebhookTestBody,
+} from './webhooks.dto.js';
+
+const OVERLAP_SECONDS_DEFAULT = 86_400;
+/** What the work of a process is shared out by stays small. */
+const ENDPOINTS_MAX = 1_000;
+
+@Injectable()
+export class WebhooksService {
+  private readonly reach: Reach;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly idempotency: IdempotencyService,
+    private readonly audit: AuditService,
+    private readonly outbox: Outbox,
+    private readonly secrets: WebhookSecrets,
+    @Inject(CONFIG) config: Config,
+  ) {
+    this.reach = reachOf(config);
+  }
+
+  /** Makes an endpoint; it is sent what happens from now on. */
+  create(dto: CreateWebhookEndpointDto, caller: Caller): Promise<Answer<WebhookSecretBody>> {
+    this.checkUrl(dto.url);
+    const { url, types = [], description = null } = dto;
+    return this.withSecret(caller, ['webhooks.create', url, types, description], async (runner, secret) => {
+      const id = newId();
+      if ((await runner.manager.count(WebhookEndpoint)) >= ENDPOINTS_MAX) {
+        throw new Problem('too_many_endpoints', `There are ${ENDPOINTS_MAX} webhook endpoints already.`);
+      }
+      const [{ position }] = (await runner.query('SELECT place_events($1) AS position', [PLACED_MAX])) as [
+        { position: string },
+      ];
+      const sealedSecret = await this.secrets.seal(secret, id);
+      await runner.manager.insert(WebhookEndpoint, {
+        ...{ id, url, types, description, status: 'active', sealedSecret, position, createdBy: caller.scope },
+      });
+      await this.record(runner, caller, 'webhook.created', id, { url, types });
+      return find(runner, id);
+    });
+  }
+
+  /** Endpoints, newest first. */
+  async list({ cursor, limit }: PageQuery): Promise<Page<WebhookEndpointBody>> {
+    const after = readCursor(cursor, CURSOR_ID);
+    const rows = await this.dataSource.manager.find(WebhookEndpoint, {
+      where: after === undefined ? {} : { id: LessThan(after) },
+      order: { id: 'DESC' },
+      take: limit + 1,
+    });
+    return pageOf(rows, limit, ({ id }) => id, endpointBody);
+  }
+
+  /** @throws {Problem} `webhook_endpoint_not_found` */
+  async read(id: string): Promise<WebhookEndpointBody> {
+    return endpointBody(await find(this.dataSource, id));
+  }
+
+  /**
+   * Changes the given fields. The process that sends to it goes by them within two seconds.
+   * @throws {Problem} `webhook_endpoint_not_found`, `precondition_failed`
+   */
+  async change(id: string, dto: ChangeWebhookEndpointDto, caller: Caller): Promise<WebhookEndpointBody> {
+    if (dto.url !== undefined) this.checkUrl(dto.url);
+    return inTransaction(this.dataSource, async (runner) => {
+      const endpoint = await lock(runner, id);
+      const changes: Partial<WebhookEndpoint> = {};
+      for (const field of ['url', 'types', 'description'] as const) {
+        if (dto[field] !== undefined) Object.assign(changes, { [field]: dto[field] });
+      }
+      if (dto.status !== undefined && dto.status !== endpoint.status) {
+        const isActive = dto.status === 'active';
+        Object.assign(changes, {
+          status: dto.status,
+          disabledReason: isActive ? null : 'operator',
+          failingSince: null,
+        });
+      }
+      await guardedUpdate(runner, WebhookEndpoint, endpoint, { ...changes }, caller.ifMatch);
+      if (Object.keys(changes).length > 0) await this.record(runner, caller, 'webhook.changed', id, { ...dto });
+      return endpointBody(await find(runner, id));
+    });
+  }
+
+  /**
+   * Gives an endpoint a new secret; the one before signs as well for a while.
+   * @throws {Problem} `webhook_endpoint_not_found`, `precondition_failed`
+   */
+  rotate(id: string, dto: RotateWebhookSecretDto, caller: Caller): Promise<Answer<WebhookSecretBody>> {
+    const { overlap_seconds: overlapSeconds = OVERLAP_SECONDS_DEFAULT } = dto;
+    return this.withSecret(caller, ['webhooks.rotate', id, overlapSeconds], async (runner, secret) => {
+      const endpoint = await lock(runner, id);
+      const changes = {
+        ...{ sealedSecret: await this.secrets.seal(secret, id), previousSecret: endpoint.sealedSecret },
+        previousExpiresAt: new Date(Date.now() + overlapSeconds * 1_000),
+      };
+      await guardedUpdate(runner, WebhookEndpoint, endpoint, changes, caller.ifMatch);
+      await this.record(runner, caller, 'webhook.secret_rotated', id, { overlap_seconds: overlapSeconds });
+      return find(runner, id);
+    });
+  }
+
+  /** Ends an endpoint, with what it was due. @throws {Problem} `webhook_endpoint_not_found`, `precondition_failed` */
+  remove(id: string, caller: Caller): Promise<WebhookEndpointBody> {
+    return inTransaction(this.dataSource, async (runner) => {
+      const endpoint = await lock(runner, id);
+      if (caller.ifMatch !== undefined && caller.ifMatch !== endpoint.version) {
+        throw new Problem('precondition_failed', `It is at version ${endpoint.version}, not ${caller.ifMatch}.`);
+      }
+      await runner.manager.delete(WebhookEndpoint, { id });
+      await runner.manager.delete(WebhookDelivery, { endpointId: id, status: 'pending' });
+      await this.record(runner, caller, 'webhook.deleted', id, { url: endpoint.url });
+      return endpointBody(endpoint);
+    });
+  }
+
+  /** Sends an event for trial, to this endpoint alone. @throws {Problem} `webhook_endpoint_not_found` */
+  test(id: string, caller: Caller): Promise<Answer<WebhookTestBody>> {
+    return this.idempotency.record(caller, ['webhooks.test', id], async (runner) => {
+      await lock(runner, id);
+      const body = { endpoint_id: id, message: `A trial, asked for by ${caller.scope}.` };
+      await this.outbox.record(runner, [{ type: 'webhook_endpoint.test', objectId: id, subjects: [{ id }], body }]);
+      return body;
+    });
+  }
+
+  private checkUrl(url: string): void {
+    const problem = urlProblem(url, this.reach);
+    if (problem) throw Problem.field('url', problem);
+  }
+
+  private record(runner: QueryRunner, caller: Caller, action: AuditAction, id: string, details: object): Promise<void> {
+    return this.audit.record(runner, caller, {
+      ...{ action, objectType: 'webhook_endpoint', objectId: id, details: { ...details } },
+    });
+  }
+
+  /** SECURITY: the secret is added to the first answer and is no part of what the idempotency key keeps. */
+  private async withSecret(
+    caller: Caller,
+    request: readonly unknown[],
+    work: (runner: QueryRunner, secret: Buffer) => Promise<WebhookEndpoint>,
+  ): Promise<Answer<WebhookSecretBody>> {
+    const secret = newWebhookSecret();
+    const { body, ...answer } = await this.idempotency.record(caller, request, async (runner) =>
+      endpointBody(await work(runner, secret)),
+    );
+    // Where the answer to COMMIT was lost, the next attempt finds what this very call did.
+    const isNew = !answer.replayed || (await this.isOf(body.id, secret));
+    return { ...answer, replayed: !isNew, body: { ...body, secret: isNew ? secretText(secret) : null } };
+  }
+
+  private async isOf(id: string, secret: Buffer): Promise<boolean> {
+    const endpoint = await this.dataSource.manager.findOneBy(WebhookEndpoint, { id });
+    return endpoint !== null && (await this.secrets.of(endpoint))[0]!.equals(secret);
+  }
+}
+
+async function find(source: QueryRunner | DataSource, id: string): Promise<WebhookEndpoint> {
+  return demand(await source.manager.findOneBy(WebhookEndpoint, { id }), id);
+}
+
+async function lock(runner: QueryRunner, id: string): Promise<WebhookEndpoint> {
+  return demand(
+    await runner.manager.findOne(WebhookEndpoint, { where: { id }, lock: { mode: 'pessimistic_write' } }),
+    id,
+  );
+}
+
+function demand(endpoint: WebhookEndpoint | null, id: string): WebhookEndpoint {
+  if (!endpoint) throw new Problem('webhook_endpoint_not_found', `There is no webhook endpoint ${id}.`);
+  return endpoint;
+}
