@@ -73,8 +73,7 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
     this.isStopping = true;
     clearInterval(this.timer);
     await this.ticking;
-    await Promise.all([...this.lanes.values()].map((lane) => lane.stop(GRACE_MS)));
-    if (this.lanes.size > 0) await this.store.leave(this.worker).catch(() => undefined);
+    await Promise.all([...this.lanes.keys()].map((id) => this.leave(id)));
   }
 
   private async tick(): Promise<void> {
@@ -90,17 +89,21 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
     const kept = this.lanes.size > 0 ? await this.store.keep(this.worker, [...this.lanes.keys()]) : [];
     const taken = await this.store.take(this.worker, TAKEN_MAX);
     const ours = new Map([...kept, ...taken].map((endpoint) => [endpoint.id, endpoint]));
-    for (const [id, lane] of this.lanes) {
-      if (ours.has(id)) continue;
-      this.lanes.delete(id);
-      void lane.stop(GRACE_MS);
-    }
+    for (const id of this.lanes.keys()) if (!ours.has(id)) void this.leave(id);
     for (const [id, endpoint] of ours) {
       const lane = this.lanes.get(id);
       if (!lane) this.lanes.set(id, new WebhookLane(endpoint, leaseUntil, this.laneOptions()));
-      else Object.assign(lane, { endpoint: { ...endpoint, position: laterOf(endpoint, lane.endpoint) }, leaseUntil });
+      else lane.renew(endpoint, leaseUntil);
     }
     this.takenAt = askedAt;
+  }
+
+  /** Ends the work at an endpoint; only then is it another's to take. */
+  private async leave(id: string): Promise<void> {
+    const lane = this.lanes.get(id);
+    this.lanes.delete(id);
+    await lane?.stop(GRACE_MS);
+    await this.store.leave(this.worker, [id]).catch((error: unknown) => this.warn(`webhooks wait: ${String(error)}`));
   }
 
   private laneOptions() {
@@ -185,11 +188,7 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
     });
     if (isDone)
       this.logger.warn(`Webhook endpoint ${id} is disabled (${reason}). What it is due waits until it is active.`);
-    this.lanes
-      .get(id)
-      ?.stop(GRACE_MS)
-      .catch(() => undefined);
-    this.lanes.delete(id);
+    void this.leave(id);
   }
 
   /** A database that is away is told once, not five times a second. */
@@ -198,8 +197,4 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
     this.warnedAt = performance.now();
     this.logger.warn(message);
   }
-}
-
-function laterOf(a: TakenEndpoint, b: TakenEndpoint): bigint {
-  return a.position > b.position ? a.position : b.position;
 }

@@ -14,8 +14,6 @@ const WINDOW_LOW = 200;
 const PAGES_MAX = 50;
 /** After a database that did not answer. */
 const PAUSE_MS = 1_000;
-/** Others add to the deliveries as well: whoever sends some again. */
-const LOOK_EVERY_MS = 2_000;
 
 export interface LaneOptions {
   worker: string;
@@ -28,19 +26,26 @@ export interface LaneOptions {
 
 export class WebhookLane {
   private window: PendingDelivery[] = [];
-  private readonly underWay = new Map<string, Promise<void>>();
+  private readonly underWay = new Map<string, { delivery: PendingDelivery; ended: Promise<void> }>();
   private readonly stopping = new AbortController();
   private hasMore = true;
-  private lookedAt = -Infinity;
   private working?: Promise<void>;
   private isAgain = false;
 
   /** @param leaseUntil after this time (`performance.now()`) somebody else may be at it. */
   constructor(
-    public endpoint: TakenEndpoint,
-    public leaseUntil: number,
+    private endpoint: TakenEndpoint,
+    private leaseUntil: number,
     private readonly options: LaneOptions,
   ) {}
+
+  /** Takes over what is known anew of the endpoint: its settings, and whether others made deliveries (a replay). */
+  renew(endpoint: TakenEndpoint, leaseUntil: number): void {
+    const { position } = this.endpoint;
+    this.endpoint = { ...endpoint, position: endpoint.position > position ? endpoint.position : position };
+    this.leaseUntil = leaseUntil;
+    if (endpoint.lastPending > (this.window.at(-1)?.n ?? 0n)) this.hasMore = true;
+  }
 
   /** Does what there is to do: deals out events up to a position, and sends what may be sent. Never rejects. */
   work(placed: bigint = this.endpoint.position): void {
@@ -59,7 +64,7 @@ export class WebhookLane {
   /** Takes nothing more on, and resolves when what is under way has ended, or was given up after so long. */
   async stop(graceMs: number): Promise<void> {
     this.leaseUntil = -Infinity;
-    const ended = Promise.all([this.working, ...this.underWay.values()]);
+    const ended = Promise.all([this.working, ...[...this.underWay.values()].map(({ ended }) => ended)]);
     await Promise.race([ended, delay(graceMs, undefined, { ref: false })]);
     this.stopping.abort();
     await ended;
@@ -78,15 +83,16 @@ export class WebhookLane {
       this.hasMore = true;
     }
     if (!this.isOurs) return;
-    const isLow = this.hasMore && this.window.length < WINDOW_LOW;
-    if (isLow || performance.now() - this.lookedAt > LOOK_EVERY_MS) await this.look();
+    if (this.hasMore && this.window.length < WINDOW_LOW) await this.look();
     await this.pump();
   }
 
+  /** Reads the window anew. What was under way meanwhile is known better here than it was there. */
   private async look(): Promise<void> {
-    this.window = await this.options.store.pending(this.endpoint.id, 0n, WINDOW);
-    this.hasMore = this.window.length === WINDOW;
-    this.lookedAt = performance.now();
+    const underWay = new Map(this.underWay);
+    const found = await this.options.store.pending(this.endpoint.id, 0n, WINDOW);
+    this.hasMore = found.length === WINDOW;
+    this.window = found.map((read) => underWay.get(read.id)?.delivery ?? read).filter(({ hasEnded }) => !hasEnded);
   }
 
   private async pump(): Promise<void> {
@@ -110,7 +116,10 @@ export class WebhookLane {
         .deliver(endpoint, delivery, this.stopping.signal)
         .then((retryAt) => {
           if (retryAt) delivery.nextAttemptAt = retryAt.getTime();
-          else this.window = this.window.filter(({ id }) => id !== delivery.id);
+          else {
+            delivery.hasEnded = true;
+            this.window = this.window.filter(({ id }) => id !== delivery.id);
+          }
         })
         .catch((error: unknown) => {
           // What became of it was not written down, so it is sent again, under the same id.
@@ -121,7 +130,7 @@ export class WebhookLane {
           this.underWay.delete(delivery.id);
           if (this.isOurs) this.work();
         });
-      this.underWay.set(delivery.id, ended);
+      this.underWay.set(delivery.id, { delivery, ended });
     }
   }
 }

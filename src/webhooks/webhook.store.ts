@@ -26,6 +26,8 @@ export interface TakenEndpoint {
   previousExpiresAt: Date | null;
   position: bigint;
   failingSince: Date | null;
+  /** The number of the last delivery that waits; 0 where none does. */
+  lastPending: bigint;
 }
 
 export interface PendingDelivery extends Waiting {
@@ -33,6 +35,7 @@ export interface PendingDelivery extends Waiting {
   eventId: string;
   attemptCount: number;
   firstAttemptAt: Date | null;
+  hasEnded?: true;
 }
 
 /** An event that becomes a delivery. */
@@ -59,11 +62,8 @@ export class WebhookStore {
   }
 
   /** Leaves endpoints to others. */
-  async leave(worker: string): Promise<void> {
-    await this.dataSource.query(
-      'UPDATE webhook_endpoints SET taken_by = NULL, taken_until = NULL WHERE taken_by = $1',
-      [worker],
-    );
+  async leave(worker: string, ids: string[]): Promise<void> {
+    await this.dataSource.query(LEAVE, [worker, ids]);
   }
 
   /** Gives positions to what is committed. @returns the last. */
@@ -145,19 +145,28 @@ function endpoints([rows]: [RawRow[], number]): TakenEndpoint[] {
     ...{ id: row.id, url: row.url, types: row.types, sealedSecret: row.sealed_secret },
     ...{ previousSecret: row.previous_secret, previousExpiresAt: row.previous_expires_at },
     ...{ position: BigInt(row.position), failingSince: row.failing_since },
+    lastPending: BigInt(row.last_pending),
   }));
 }
+
+/** One step down an index: it costs an endpoint with nothing to do next to nothing. */
+const LAST_PENDING = `
+  coalesce((SELECT max(n) FROM webhook_deliveries d WHERE d.endpoint_id = webhook_endpoints.id AND d.status = 'pending'), 0)`;
 
 const TAKE = `
   UPDATE webhook_endpoints SET taken_by = $1, taken_until = now() + interval '${LEASE_SECONDS} seconds'
    WHERE id IN (
      SELECT id FROM webhook_endpoints WHERE status = 'active' AND (taken_until IS NULL OR taken_until < now())
       ORDER BY taken_until NULLS FIRST LIMIT $2 FOR UPDATE SKIP LOCKED)
-  RETURNING *`;
+  RETURNING *, ${LAST_PENDING} AS last_pending`;
 
 const KEEP = `
   UPDATE webhook_endpoints SET taken_until = now() + interval '${LEASE_SECONDS} seconds'
-   WHERE taken_by = $1 AND id = ANY($2::uuid[]) AND status = 'active' RETURNING *`;
+   WHERE taken_by = $1 AND id = ANY($2::uuid[]) AND status = 'active'
+  RETURNING *, ${LAST_PENDING} AS last_pending`;
+
+const LEAVE = `
+  UPDATE webhook_endpoints SET taken_by = NULL, taken_until = NULL WHERE taken_by = $1 AND id = ANY($2::uuid[])`;
 
 const LOCK_TAKEN = `
   SELECT position, types, (SELECT count(*) FROM (
