@@ -1,5 +1,6 @@
 /** Sends one event to one endpoint, and says what became of it. Nothing here throws: a failure is an outcome. */
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Optional } from '@nestjs/common';
+import dns from 'node:dns';
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
@@ -11,6 +12,8 @@ import { signaturesOf } from './webhook.secret.js';
 /** What is read of an answer, and what is kept. */
 const RESPONSE_BYTES_MAX = 16 * 1024;
 const EXCERPT_LENGTH_MAX = 500;
+
+export const RESOLVER = Symbol('RESOLVER');
 
 export interface Shipment {
   url: string;
@@ -38,9 +41,13 @@ export class WebhookSender {
     'https:': new HttpsAgent({ keepAlive: true, timeout: 10_000 }),
   };
 
-  constructor(@Inject(CONFIG) private readonly config: Config) {
+  /** @param resolve for tests: names that answer as they like. */
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    @Optional() @Inject(RESOLVER) resolve = dns.lookup,
+  ) {
     this.reach = reachOf(config);
-    this.lookup = checkedLookup(this.reach);
+    this.lookup = checkedLookup(this.reach, resolve);
   }
 
   /** @param signal ends the attempt early. */
