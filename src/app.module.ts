@@ -4,6 +4,7 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { databaseOptions } from '../ormconfig.js';
 import { AuditModule } from './audit/audit.module.js';
 import { AuthModule } from './auth/auth.module.js';
+import { Background } from './background.js';
 import { ClassicModule } from './classic/classic.module.js';
 import { ClockModule } from './clock/clock.module.js';
 import { CONFIG, type Config } from './config.js';
@@ -46,10 +47,11 @@ export class AppModule {
       ],
       providers: [
         { provide: CONFIG, useValue: config },
+        Background,
         { provide: APP_FILTER, useClass: ProblemFilter },
         { provide: APP_PIPE, useClass: StrictValidationPipe },
       ],
-      exports: [CONFIG],
+      exports: [CONFIG, Background],
     };
   }
 }

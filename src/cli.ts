@@ -12,6 +12,7 @@ import { importCommand } from './import/import.command.js';
 import { declareImport, UsageError, type RawImportOptions } from './import/import.options.js';
 import { withDatabase } from './import/open-service.js';
 import { declareReceipts } from './receipts/receipts.command.js';
+import { declareWebhooks } from './webhooks/webhooks.command.js';
 import { packageFile } from './package-root.js';
 
 const EXIT_USAGE = 2;
@@ -41,6 +42,7 @@ declareCheck(program).action(async (options: RawCheckOptions) => {
 declareReceipts(program);
 declareKeys(program);
 declareAuth(program);
+declareWebhooks(program);
 
 program
   .command('migrate')

@@ -50,6 +50,8 @@ export function readConfig(variables: Record<string, string | undefined>) {
     workers,
     /** Empty: start the embedded PostgreSQL. */
     databaseUrl: readDatabaseUrl(env),
+    /** Whether this process does what goes on beside requests: a service does, a command does not. */
+    background: true,
     dataDir: env.text('DATA_DIR', '') || undefined,
     locking: env.oneOf('LOCKING', ['pessimistic', 'optimistic'], 'pessimistic'),
     logLevel: env.oneOf('LOG_LEVEL', ['error', 'warn', 'info', 'debug'], 'info'),
@@ -99,7 +101,8 @@ export function readConfig(variables: Record<string, string | undefined>) {
  * @throws {ConfigError}
  */
 export function commandConfig(): Config {
-  return readConfig({ ...process.env, AUTH: 'open', HOST: '127.0.0.1', NODE_ENV: undefined });
+  const config = readConfig({ ...process.env, AUTH: 'open', HOST: '127.0.0.1', NODE_ENV: undefined });
+  return { ...config, background: false };
 }
 
 function readWorkers(env: Environment): number {

@@ -234,6 +234,31 @@ describe('webhooks', () => {
     expect((await replay({ event_id: one.id, from })).status).toBe(422);
   });
 
+  it('can be asked for again from the command line', async () => {
+    const receiver = await receive(undefined, { types: ['wallet.opened'] });
+    const { id } = receiver.endpoint;
+    const from = new Date(Date.now() - 1_000).toISOString();
+    await service.api.newWallet();
+    await receiver.until(({ taken }) => taken.length === 1);
+    const asper = (...args: string[]) => service.database.asper(...args);
+    expect((await asper('webhooks', 'list')).stdout).toBe(`${id}  active  ${receiver.url}  wallet.opened\n`);
+    expect((await asper('webhooks', 'replay', id, '--event', receiver.taken[0]!.id)).stdout).toBe(
+      '1 delivery is on the way.\n',
+    );
+    expect((await asper('webhooks', 'replay', id, '--from', from, '--only', 'dead')).stdout).toBe(
+      '0 deliveries are on the way.\n',
+    );
+    await receiver.until(({ received }) => received.length === 2);
+    for (const [args, said] of [
+      [[id], 'event_id or from is needed, and not both'],
+      [[id, '--from', 'yesterday'], 'from must be'],
+      [['0199a3c2-a0d4-7000-8000-000000000000', '--from', from], 'There is no webhook endpoint'],
+    ] as const) {
+      const { code, stderr } = await asper('webhooks', 'replay', ...args);
+      expect([code, stderr]).toEqual([2, expect.stringContaining(said)]);
+    }
+  }, 20_000);
+
   it('are signed with both secrets while they overlap, and the new one is shown once', async () => {
     const receiver = await receive(undefined, { types: ['wallet.opened'] });
     const path = `/v1/webhook-endpoints/${receiver.endpoint.id}/rotate-secret`;

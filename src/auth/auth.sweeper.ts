@@ -1,6 +1,7 @@
 /** Deletes what signing in leaves behind. Nothing depends on it: codes and sessions end by their time alone. */
-import { Injectable, Logger, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { Background } from '../background.js';
 
 const PERIOD_MS = 15 * 60_000;
 /** Of each kind in one round; the next round takes the next. */
@@ -18,35 +19,14 @@ export const LEFTOVERS = [
 ];
 
 @Injectable()
-export class AuthSweeper implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private readonly logger = new Logger(AuthSweeper.name);
-  private timer?: NodeJS.Timeout;
-  private round?: Promise<void>;
-
-  constructor(private readonly dataSource: DataSource) {}
-
-  onApplicationBootstrap(): void {
-    // Processes that start together sweep at different times.
-    this.timer = setTimeout(() => {
-      this.begin();
-      this.timer = setInterval(() => this.begin(), PERIOD_MS).unref();
-    }, Math.random() * PERIOD_MS).unref();
-  }
-
-  async beforeApplicationShutdown(): Promise<void> {
-    clearInterval(this.timer);
-    await this.round;
-  }
-
-  private begin(): void {
-    this.round ??= this.sweep().finally(() => (this.round = undefined));
-  }
-
-  private async sweep(): Promise<void> {
-    try {
-      for (const statement of LEFTOVERS) await this.dataSource.query(statement);
-    } catch (error) {
-      this.logger.warn(`what signing in left behind stays for now: ${String(error)}`);
-    }
+export class AuthSweeper {
+  constructor(dataSource: DataSource, background: Background) {
+    background.every({
+      fault: 'what signing in left behind stays',
+      periodMs: PERIOD_MS,
+      round: async () => {
+        for (const statement of LEFTOVERS) await dataSource.query(statement);
+      },
+    });
   }
 }

@@ -1,14 +1,7 @@
 /** `asper keys`: API keys from the command line. The first one can come from nowhere else. */
-import type { INestApplicationContext } from '@nestjs/common';
-import { validateSync } from 'class-validator';
-import { plainToInstance } from 'class-transformer';
 import type { Command } from 'commander';
-import { userInfo } from 'node:os';
-import { OPERATOR, type Caller } from '../caller.js';
-import { commandConfig } from '../config.js';
-import { Problem } from '../errors.js';
-import { UsageError } from '../import/import.options.js';
-import { withDatabase, withService } from '../import/open-service.js';
+import type { Caller } from '../caller.js';
+import { asOperator, DURATION, seconds, valid } from '../command.js';
 import { PAGE_SIZE_MAX } from '../paging.js';
 import {
   ApiKeyIdParam,
@@ -22,9 +15,6 @@ import { ApiKeysService } from './api-keys.service.js';
 import { ROLES, SCOPES } from './scopes.js';
 
 const REASON = 'by command';
-const DURATION = 'such as 90d, 24h, 30m or 10s';
-const SECONDS_MAX = 100 * 365 * 86_400;
-const SECONDS: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400 };
 
 interface CreateOptions {
   name: string;
@@ -51,12 +41,14 @@ export function declareKeys(program: Command): void {
     .option('--rate <number>', 'requests a minute; by default as the service has it')
     .option('--reason <text>', 'why, for the audit log', REASON)
     .option('--json', 'print the whole key as JSON')
-    .action((options: CreateOptions) => withKeys((service, caller) => create(service, caller, options)));
+    .action((options: CreateOptions) =>
+      asOperator(ApiKeysService, (service, caller) => create(service, caller, options)),
+    );
   keys
     .command('list')
     .description('list the keys, without their secrets')
     .option('--json', 'one key a line, as JSON')
-    .action((options: { json?: boolean }) => withKeys((service) => list(service, options)));
+    .action((options: { json?: boolean }) => asOperator(ApiKeysService, (service) => list(service, options)));
   keys
     .command('rotate <id>')
     .description('give a key a new secret and print it, once; the one before stays good for a while')
@@ -64,7 +56,7 @@ export function declareKeys(program: Command): void {
     .option('--reason <text>', 'why, for the audit log', REASON)
     .option('--json', 'print the whole key as JSON')
     .action((id: string, options: { overlap: string; reason: string; json?: boolean }) =>
-      withKeys(async (service, caller) => {
+      asOperator(ApiKeysService, async (service, caller) => {
         const dto = valid(RotateApiKeyDto, {
           overlap_seconds: seconds('--overlap', options.overlap),
           reason: options.reason,
@@ -77,7 +69,7 @@ export function declareKeys(program: Command): void {
     .description('end a key for good, within five seconds everywhere')
     .requiredOption('--reason <text>', 'why, for the audit log')
     .action((id: string, options: { reason: string }) =>
-      withKeys(async (service, caller) => {
+      asOperator(ApiKeysService, async (service, caller) => {
         const { body } = await service.revoke(
           valid(ApiKeyIdParam, { key_id: id }).key_id,
           valid(RevokeApiKeyDto, options),
@@ -134,44 +126,4 @@ function print(key: SecretBody, { json }: { json?: boolean }): void {
   if (json) return console.log(JSON.stringify(key));
   console.error(`${key.name}: ${key.id}, ${key.scopes.join(' ')}. The secret is shown this once:`);
   console.log(key.secret);
-}
-
-/** Runs `work` as the person at the command line, who may do everything: they hold the database's password. */
-async function withKeys(work: (service: ApiKeysService, caller: Caller) => Promise<void>): Promise<void> {
-  const caller: Caller = { ...OPERATOR, scope: `cli:${userName()}` };
-  try {
-    await withDatabase(commandConfig(), console.error, (config) =>
-      withService(config, (app: INestApplicationContext) => work(app.get(ApiKeysService), caller)),
-    );
-  } catch (error) {
-    if (error instanceof Problem && error.status < 500) throw new UsageError(error.detail);
-    throw error;
-  }
-}
-
-/** In a container the user may have a number and no name. */
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return String(process.getuid?.() ?? 'unknown');
-  }
-}
-
-/** What the HTTP API would accept. @throws {UsageError} naming the mistakes */
-function valid<Dto extends object>(type: new () => Dto, plain: object): Dto {
-  const dto = plainToInstance(type, plain);
-  const mistakes = validateSync(dto, { whitelist: true, forbidNonWhitelisted: true }).map(
-    ({ property, constraints }) => `${property} ${Object.values(constraints ?? {}).join(', ')}`,
-  );
-  if (mistakes.length > 0) throw new UsageError(mistakes.join('; '));
-  return dto;
-}
-
-/** @throws {UsageError} where it is no time */
-function seconds(option: string, text: string): number {
-  const [, count, unit] = /^(\d{1,9})([smhd])$/.exec(text) ?? [];
-  if (unit === undefined || Number(count) * SECONDS[unit]! > SECONDS_MAX)
-    throw new UsageError(`${option} must be a time ${DURATION}, not "${text}"`);
-  return Number(count) * SECONDS[unit]!;
 }

@@ -62,6 +62,7 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
   ) {}
 
   onApplicationBootstrap(): void {
+    if (!this.config.background) return;
     this.timer = setInterval(() => {
       this.ticking ??= this.tick()
         .catch((error: unknown) => this.warn(`webhooks wait: ${String(error)}`))

@@ -67,6 +67,17 @@ export class TestDatabase {
     return findings.map(({ law, table, row, detail }) => `${law}: ${table} ${row}: ${detail}`);
   }
 
+  /** Runs `asper` on it: what it printed, and its exit code. */
+  async asper(...args: string[]): Promise<{ stdout: string; stderr: string; code: number }> {
+    const run = promisify(execFile)(process.execPath, [path.resolve('dist/src/cli.js'), ...args], {
+      env: { PATH: process.env.PATH, DATABASE_URL: this.url },
+    });
+    return run.then(
+      (said) => ({ ...said, code: 0 }),
+      (error: { stdout: string; stderr: string; code: number }) => error,
+    );
+  }
+
   /** Holds the row lock of a wallet while `meanwhile` runs, so that postings which need it are under way and stay so. */
   async locking<T>(walletId: string, meanwhile: () => Promise<T>): Promise<T> {
     await this.query('BEGIN');
