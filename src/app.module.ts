@@ -12,6 +12,7 @@ import { ProblemFilter } from './error.filter.js';
 import { EventsModule } from './events/events.module.js';
 import { OutboxModule } from './events/outbox.module.js';
 import { LedgerModule } from './ledger/ledger.module.js';
+import { LiveModule } from './live/live.module.js';
 import { OpsModule } from './ops/ops.module.js';
 import { ReceiptsModule } from './receipts/receipts.module.js';
 import { StatementsModule } from './statements/statements.module.js';
@@ -39,6 +40,7 @@ export class AppModule {
         TransactionsModule,
         EventsModule,
         WebhooksModule,
+        LiveModule,
         StatementsModule,
         LedgerModule,
         ReceiptsModule,

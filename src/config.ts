@@ -66,6 +66,8 @@ export function readConfig(variables: Record<string, string | undefined>) {
     groupAttemptsMax: env.integer('GROUP_ATTEMPTS_MAX', 8, 1, 100),
     /** No further attempt at a group starts after this long. */
     groupDeadlineMs: env.integer('GROUP_DEADLINE_MS', 10_000, 100, 600_000),
+    /** Open live streams; about 20 KB each. */
+    streamsMax: env.integer('STREAMS_MAX', 5_000, 1, 100_000),
     databasePoolSizeMax: env.integer('DATABASE_POOL_SIZE_MAX', 10, 2, 1_000),
     databaseConnectTimeoutMs: env.integer('DATABASE_CONNECT_TIMEOUT_MS', 5_000, 100, 600_000),
     databaseStatementTimeoutMs: env.integer('DATABASE_STATEMENT_TIMEOUT_MS', 10_000, 100, 600_000),

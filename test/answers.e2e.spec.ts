@@ -60,8 +60,8 @@ describe('what is answered', () => {
     const path = route.replace(/\{(\w+)\}/g, (_, name: string) => (ids as Record<string, string>)[name]!);
     const reply: Reply<Body> = await service.api.call<Body>(method, path, body, bearer(credential));
     const declared = document.paths[route.split('?')[0]!]![method.toLowerCase()]!.responses[reply.status];
-    const schema =
-      declared?.content?.['application/json']?.schema ?? declared?.content?.['application/problem+json']?.schema;
+    const forms = ['application/json', 'text/event-stream', 'application/problem+json'];
+    const schema = forms.map((form) => declared?.content?.[form]?.schema).find((found) => found !== undefined);
     expect([method, route, reply.status, schema !== undefined]).toEqual([method, route, reply.status, true]);
     expect([method, route, differences(schema!, reply.body, '')]).toEqual([method, route, []]);
     return reply;

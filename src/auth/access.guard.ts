@@ -76,7 +76,7 @@ export class AccessGuard implements CanActivate {
 }
 
 /** What a proxy forwards may be no address at all. */
-function isWithin(allowed: BlockList, address: string): boolean {
+export function isWithin(allowed: BlockList, address: string): boolean {
   const version = isIP(address);
   return version !== 0 && allowed.check(address, version === 6 ? 'ipv6' : 'ipv4');
 }
@@ -89,7 +89,7 @@ function refusePerson(): never {
  * What a request presents: an access token or API key as `Authorization: Bearer`, or a key as `X-API-Key`.
  * @throws {Problem} `unauthenticated` on another scheme, or on both headers: which of them counts would be a guess.
  */
-function credentialOf({ headers }: KnownRequest): string | undefined {
+export function credentialOf({ headers }: KnownRequest): string | undefined {
   const { authorization, 'x-api-key': key } = headers;
   if (authorization === undefined) return key === undefined ? undefined : String(key);
   if (key !== undefined) throw new Problem('unauthenticated', 'Send Authorization or X-API-Key, not both.');

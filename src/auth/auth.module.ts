@@ -11,6 +11,7 @@ import { ApiKeysService } from './api-keys.service.js';
 import { AuthSecret } from './auth-secret.js';
 import { AuthController } from './auth.controller.js';
 import { AuthSweeper } from './auth.sweeper.js';
+import { ContinuedAccess } from './continued-access.js';
 import { CodeDispatch } from './code-dispatch.js';
 import { CodeSender, codeSenderOf } from './code-sender.js';
 import { OneTimeCodes } from './one-time-codes.js';
@@ -29,10 +30,11 @@ import { SigningKeys } from './signing-keys.js';
   controllers: [AuthController, ApiKeysController],
   providers: [
     ...[AccessTokens, ApiKeys, ApiKeysService, Ownership, Principals, { provide: APP_GUARD, useClass: AccessGuard }],
+    ContinuedAccess,
     ...[AuthSecret, SigningKeys, SessionsService, RefreshTokens, AuthSweeper],
     ...[SignInService, OneTimeCodes, SendLimits, CodeDispatch, RequestLimits],
     { provide: CodeSender, useFactory: codeSenderOf, inject: [CONFIG] },
   ],
-  exports: [AuthSecret, Ownership, Principals, SessionsService],
+  exports: [AuthSecret, ContinuedAccess, Ownership, Principals, SessionsService],
 })
 export class AuthModule {}

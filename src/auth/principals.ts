@@ -45,10 +45,11 @@ export class Principals {
   ) {}
 
   /**
-   * @param address where it comes from, which is soon refused to try others where this one is not good.
+   * @param address where it comes from, which is soon refused to try others where this one is not good; left out where it
+   *   was good before.
    * @throws {Problem} `unauthenticated` or `token_expired` where the credential is not, or no longer, good; `rate_limited`
    */
-  of(credential: string, address: string): Known | Promise<Known> {
+  of(credential: string, address?: string): Known | Promise<Known> {
     const known = this.knownAs(credential);
     if (known === undefined || known.goodUntil <= Date.now()) return this.lookUp(credential, address);
     const age = performance.now() - this.askedAt;
@@ -81,14 +82,15 @@ export class Principals {
     }
   }
 
-  private async lookUp(credential: string, address: string): Promise<Known> {
-    this.limits.assertTrusted(address);
+  private async lookUp(credential: string, address?: string): Promise<Known> {
+    if (address !== undefined) this.limits.assertTrusted(address);
     // Each question covers the time since the last: so nothing is kept that was found out before the first.
     if (!this.since) await this.ask();
     const { forgotten } = this;
     const known = await this.authenticate(credential).catch((error: unknown) => {
       // An expired token is what every client presents once in ten minutes.
-      if (error instanceof Problem && error.code === 'unauthenticated') this.limits.countBad(address);
+      if (address !== undefined && error instanceof Problem && error.code === 'unauthenticated')
+        this.limits.countBad(address);
       throw error;
     });
     if (known.goodUntil <= Date.now()) throw new Problem('unauthenticated', 'The credentials have expired.');

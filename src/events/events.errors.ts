@@ -9,6 +9,13 @@ export const EVENT_ERRORS = {
     cause: 'Events are deleted after a time (EVENT_RETENTION_DAYS), and what came right after this place is gone.',
     fix: 'Read wallets and transactions as they are, then events without `after`: from the oldest that is kept.',
   },
+  too_many_streams: {
+    status: 429,
+    title: 'Too many streams',
+    retryable: true,
+    cause: 'The person, or the process (STREAMS_MAX), has as many live streams open as it may.',
+    fix: 'Close streams that nobody looks at; one page needs one. Repeat after `Retry-After` seconds.',
+  },
   test_clock_off: {
     status: 409,
     title: 'The clock cannot be put forward',

@@ -1,6 +1,7 @@
 /** Law 7: an event exists if and only if its transaction does. What is older than the oldest batch is no longer kept. */
 import { passOf, type Pass } from './law.js';
 
+/** `seq + 0`: by the index of the wallet's history, the last entry of a transaction would be looked for from its end on. */
 const EVENTS = passOf(
   'outbox',
   `e.subject_id || '/' || e.batch || '/' || e.ordinal`,
@@ -8,7 +9,7 @@ const EVENTS = passOf(
    LEFT JOIN transactions t ON t.id = e.object_id
    LEFT JOIN outbox_batches b ON b.id = e.batch
    LEFT JOIN LATERAL (
-     SELECT balance_after FROM entries WHERE transaction_id = e.object_id AND wallet_id = e.subject_id ORDER BY seq DESC LIMIT 1
+     SELECT balance_after FROM entries WHERE transaction_id = e.object_id AND wallet_id = e.subject_id ORDER BY seq + 0 DESC LIMIT 1
    ) entry ON true`,
   'true',
   [

@@ -53,11 +53,17 @@ export class WalletClient {
         },
         (response) => {
           const chunks: Buffer[] = [];
+          const type = response.headers['content-type'] ?? '';
           response.on('data', (chunk: Buffer) => chunks.push(chunk));
-          response.on('error', reject);
-          response.on('end', () => {
-            const text = Buffer.concat(chunks).toString();
-            const isJson = /json/.test(response.headers['content-type'] ?? '');
+          // Of a stream that goes on and on, the first message.
+          const isStream = type.startsWith('text/event-stream');
+          if (isStream)
+            response.on('data', () => /^data: .*\n\n/m.test(String(Buffer.concat(chunks))) && response.destroy());
+          else response.on('error', reject);
+          response.on(isStream ? 'close' : 'end', () => {
+            const said = Buffer.concat(chunks).toString();
+            const text = isStream ? (/^data: (.*)$/m.exec(said)?.[1] ?? '{}') : said;
+            const isJson = isStream || type.includes('json');
             const all = new Headers(
               Object.entries(response.headers).map(([name, value]): [string, string] => [name, String(value)]),
             );

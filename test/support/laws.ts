@@ -66,21 +66,25 @@ const LAWS: Record<string, string> = {
     SELECT object_id AS id FROM outbox o WHERE type = 'transaction.posted'
       AND NOT EXISTS (SELECT FROM transactions WHERE id = o.object_id)`,
   'a transaction has not one event': `
-    SELECT id FROM transactions t WHERE (
-      SELECT count(*) FROM outbox WHERE object_id = t.id AND type = 'transaction.posted' AND place = 0) <> 1`,
+    SELECT id FROM transactions LEFT JOIN (
+      SELECT object_id, count(*) FROM outbox WHERE type = 'transaction.posted' AND place = 0 GROUP BY 1) o ON object_id = id
+     WHERE count IS DISTINCT FROM 1`,
   'a step of a hold has not one event': `
-    SELECT c.hold_id AS id FROM hold_changes c WHERE (
-      SELECT count(*) FROM outbox o WHERE o.object_id = c.hold_id AND type = 'hold.' || c.action
-         AND (o.body ->> 'version')::int = c.version) <> 1`,
+    SELECT c.hold_id AS id FROM hold_changes c LEFT JOIN (
+      SELECT object_id, type, (body ->> 'version')::int AS version, count(*) FROM outbox WHERE type LIKE 'hold.%' GROUP BY 1, 2, 3) o
+      ON o.object_id = c.hold_id AND type = 'hold.' || c.action AND o.version = c.version
+     WHERE count IS DISTINCT FROM 1`,
   'a change of status has not one event': `
-    SELECT c.id FROM wallet_status_changes c WHERE (SELECT count(*) FROM outbox o WHERE o.object_id = c.id) <> 1`,
+    SELECT id FROM wallet_status_changes LEFT JOIN (SELECT object_id, count(*) FROM outbox GROUP BY 1) o ON object_id = id
+     WHERE count IS DISTINCT FROM 1`,
   'events of a wallet are not in its order': `
     SELECT subject_id AS id FROM (SELECT subject_id, version, lag(version) OVER (PARTITION BY subject_id ORDER BY batch, ordinal)
       AS before FROM outbox) o WHERE version < before`,
   'an event does not say where its wallet stood': `
-    SELECT o.object_id AS id FROM outbox o WHERE type = 'transaction.posted' AND balance IS DISTINCT FROM (
-      SELECT balance_after FROM entries e WHERE e.transaction_id = o.object_id AND e.wallet_id = o.subject_id
-       ORDER BY seq DESC LIMIT 1)`,
+    SELECT o.object_id AS id FROM outbox o LEFT JOIN (
+      SELECT DISTINCT ON (transaction_id, wallet_id) * FROM entries ORDER BY transaction_id, wallet_id, seq DESC) e
+      ON e.transaction_id = o.object_id AND e.wallet_id = o.subject_id
+     WHERE type = 'transaction.posted' AND o.balance IS DISTINCT FROM balance_after`,
   'a closed wallet is not empty': `
     SELECT id FROM wallets WHERE status = 'closed' AND (balance <> 0 OR held <> 0)`,
   'a key says executed, but there is no such transaction': `

@@ -1,0 +1,126 @@
+/** The open streams of this process: who may have one, for how long, and that they end with it. */
+import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import type { OutgoingHttpHeaders } from 'node:http';
+import { ContinuedAccess } from '../auth/continued-access.js';
+import type { KnownRequest } from '../caller.js';
+import { CONFIG, type Config } from '../config.js';
+import { Problem } from '../errors.js';
+import { placeOf } from '../events/event-id.js';
+import { LiveHub } from './live.hub.js';
+import { LiveQueries } from './live.queries.js';
+import { LiveStream } from './live.stream.js';
+
+/** A person has a few devices, each with a few pages. */
+const STREAMS_PER_PERSON_MAX = 20;
+/** Proxies hang up on a connection that is silent for 30 to 60 seconds. */
+const BEAT_EVERY_MS = 15_000;
+/** Whoever may no longer read the wallet is cut off by then. */
+const CHECK_EVERY_MS = 3_000;
+const RETRY_AFTER_SECONDS = 5;
+
+interface Open {
+  stream: LiveStream;
+  userId?: string;
+  beatAt: number;
+  isAllowed: () => Promise<boolean>;
+}
+
+@Injectable()
+export class LiveService implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly streams = new Set<Open>();
+  private timer?: NodeJS.Timeout;
+
+  constructor(
+    private readonly hub: LiveHub,
+    private readonly queries: LiveQueries,
+    private readonly access: ContinuedAccess,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    this.timer = setInterval(() => void this.check(), CHECK_EVERY_MS).unref();
+  }
+
+  /** Readers come back at once, and find a process that goes on. */
+  beforeApplicationShutdown(): void {
+    clearInterval(this.timer);
+    for (const { stream } of this.streams) stream.end();
+  }
+
+  /**
+   * Answers with the balance of a wallet and all its changes from now on; or, after `Last-Event-ID`, with the changes since
+   * that event, as far as it is still kept.
+   * @throws {Problem} `wallet_not_found`, `system_wallet`, `validation_failed`, `too_many_streams`
+   */
+  async open(walletId: string, request: KnownRequest, reply: FastifyReply): Promise<void> {
+    const userId = request.principal?.userId;
+    this.assertRoom(userId);
+    const lastId = request.headers['last-event-id'];
+    const last = lastId === undefined ? undefined : placeOf(String(lastId));
+    if (lastId !== undefined && !last)
+      throw Problem.field('Last-Event-ID', 'must be the id of a message of the stream, or be left out');
+    const stream = new LiveStream(walletId, this.queries);
+    const open: Open = {
+      ...{ stream, userId, beatAt: Date.now() + BEAT_EVERY_MS },
+      isAllowed: this.access.of(request, 'wallets:read'),
+    };
+    this.streams.add(open);
+    const { raw } = reply;
+    const leave = () => {
+      stream.isOver = true;
+      this.streams.delete(open);
+      this.hub.leave(stream);
+    };
+    raw.once('close', leave);
+    try {
+      await this.hub.watch(stream);
+      const isResumed = last !== undefined && (await this.queries.isKept(last));
+      const from = isResumed ? { after: last } : { standing: await this.queries.standing(walletId) };
+      this.begin(reply);
+      if (request.method === 'HEAD') return void raw.end();
+      await stream.open(raw, from);
+    } catch (error) {
+      leave();
+      if (!reply.sent) throw error;
+      stream.cut();
+    }
+  }
+
+  private assertRoom(userId: string | undefined): void {
+    if (this.streams.size >= this.config.streamsMax) {
+      throw new Problem('too_many_streams', `This process has ${this.config.streamsMax} streams open.`, {
+        retryAfterSeconds: RETRY_AFTER_SECONDS,
+      });
+    }
+    if (userId === undefined) return;
+    let own = 0;
+    for (const open of this.streams) if (open.userId === userId) own += 1;
+    if (own < STREAMS_PER_PERSON_MAX) return;
+    throw new Problem('too_many_streams', `A person may have ${STREAMS_PER_PERSON_MAX} streams open.`, {
+      retryAfterSeconds: RETRY_AFTER_SECONDS,
+    });
+  }
+
+  /** Sends the head. Not through Nest's @Sse, which knows neither a reader that has stopped reading nor one that comes back. */
+  private begin(reply: FastifyReply): void {
+    reply.hijack();
+    reply.raw.writeHead(200, {
+      ...(reply.getHeaders() as OutgoingHttpHeaders),
+      'content-type': 'text/event-stream; charset=utf-8',
+      'x-accel-buffering': 'no', // nginx would collect before it passes on
+    });
+    // After a restart not everybody comes back in the same moment.
+    reply.raw.write(`retry: ${1_000 + Math.floor(Math.random() * 2_000)}\n\n`);
+  }
+
+  private async check(): Promise<void> {
+    const now = Date.now();
+    for (const { stream, isAllowed } of this.streams) if (!(await isAllowed())) stream.end();
+    for (const open of this.streams) {
+      if (open.beatAt > now) continue;
+      open.beatAt = now + BEAT_EVERY_MS;
+      open.stream.beat();
+    }
+  }
+}

@@ -1,0 +1,73 @@
+/** Who may watch a balance, and for how long: as long as they may read the wallet. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { expectStatus } from './support/client.js';
+import { insertKey } from './support/keys.js';
+import { bearer, signIn, startSecured, type Tokens } from './support/secured.js';
+import { StreamReader } from './support/stream.js';
+import type { Service } from './support/service.js';
+
+describe('live balances of a secured service', () => {
+  let service: Service;
+  let wallet: string;
+  let owner: Tokens;
+  let other: Tokens;
+  const readers: StreamReader[] = [];
+  beforeAll(async () => {
+    service = await startSecured({ REQUESTS_PER_MINUTE_ADDRESS: '5' });
+    const { secret } = await insertKey(service.database, { scopes: ['users:write', 'wallets:write'] });
+    const make = async (path: string, body: object) =>
+      expectStatus(201, await service.api.call<{ id: string }>('POST', path, body, bearer(secret))).id;
+    for (const phone_number of ['+919812300001', '+919812300002']) await make('/v1/users', { phone_number });
+    [owner, other] = [await signIn(service, '+919812300001'), await signIn(service, '+919812300002')];
+    wallet = await make('/v1/wallets', { user_id: owner.user_id, minimum_balance: '0' });
+  });
+  afterEach(() => {
+    for (const reader of readers.splice(0)) reader.close();
+  });
+  afterAll(() => service.stop());
+
+  async function watch(credential?: string): Promise<StreamReader> {
+    const headers = credential === undefined ? {} : bearer(credential);
+    const reader = await StreamReader.open(`${service.api.url}/v1/wallets/${wallet}/stream`, { ...headers });
+    readers.push(reader);
+    if (reader.status === 200) await reader.until(({ messages }) => messages.length === 1);
+    else await reader.until(({ isEnded }) => isEnded);
+    return reader;
+  }
+  const code = ({ text }: StreamReader) => (JSON.parse(text) as { code: string }).code;
+
+  it('are for whoever may read the wallet', async () => {
+    const reading = await insertKey(service.database, { scopes: ['wallets:read'] });
+    const writing = await insertKey(service.database, { scopes: ['wallets:write'] });
+    expect((await watch(owner.access_token)).status).toBe(200);
+    expect((await watch(reading.secret)).status).toBe(200);
+    expect(code(await watch(other.access_token))).toBe('wallet_not_found');
+    expect(code(await watch(writing.secret))).toBe('insufficient_scope');
+    expect(code(await watch())).toBe('unauthenticated');
+  });
+
+  it('end when the key or the session does, and that is no attempt at a break-in', async () => {
+    const key = await insertKey(service.database, { scopes: ['wallets:read'] });
+    const byKey = await Promise.all(Array.from({ length: 10 }, () => watch(key.secret)));
+    const byOwner = await watch(owner.access_token);
+    await service.database.query(
+      'UPDATE api_keys SET revoked_at = now(), updated_at = now(), version = version + 1 WHERE id = $1',
+      [key.id],
+    );
+    for (const reader of byKey) await reader.until(({ isEnded }) => isEnded, 8_000);
+    expect(byOwner.isEnded).toBe(false);
+    expect((await watch(owner.access_token)).status).toBe(200); // with ten bad credentials it would be 429
+    await service.database.query('UPDATE sessions SET ended_at = now() WHERE id = $1', [owner.session_id]);
+    await byOwner.until(({ isEnded }) => isEnded, 8_000);
+    expect(code(await watch(owner.access_token))).toBe('unauthenticated');
+  }, 30_000);
+
+  it('are twenty for a person', async () => {
+    const tokens = await signIn(service, '+919812300001');
+    const all = await Promise.all(Array.from({ length: 20 }, () => watch(tokens.access_token)));
+    expect(all.map(({ status }) => status)).toEqual(all.map(() => 200));
+    expect(code(await watch(tokens.access_token))).toBe('too_many_streams');
+    all[0]!.close();
+    for (let status = 0; status !== 200;) ({ status } = await watch(tokens.access_token));
+  });
+});
