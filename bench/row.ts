@@ -7,7 +7,7 @@ import type { Latencies } from './latencies.js';
 import type { LoadResult } from './load.js';
 
 /** What `--only` selects. */
-export const ROW_NAMES = ['P1', 'P2', 'P3', 'P4', 'P5', 'P6', 'P8', 'P9', 'P10'] as const;
+export const ROW_NAMES = ['P1', 'P2', 'P3', 'P4', 'P5', 'P6', 'P8', 'P9', 'P10', 'streams'] as const;
 export type RowName = (typeof ROW_NAMES)[number];
 
 /** The figures that rows have; a row has some. */
@@ -21,6 +21,8 @@ export interface Figures extends Latencies {
   loadedMB?: number;
   /** More memory than before. */
   addedMB?: number;
+  /** Memory of one open stream. */
+  streamKB?: number;
 }
 export type Figure = keyof Figures;
 
@@ -37,6 +39,7 @@ export const FIGURES: Record<Figure, { name: string; unit: string }> = {
   idleMB: { name: 'memory, idle', unit: ' MB' },
   loadedMB: { name: 'memory, under P1', unit: ' MB' },
   addedMB: { name: 'added memory', unit: ' MB' },
+  streamKB: { name: 'memory of each', unit: ' KB' },
 };
 
 export interface Sample extends Figures {

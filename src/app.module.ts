@@ -15,6 +15,7 @@ import { LedgerModule } from './ledger/ledger.module.js';
 import { LiveModule } from './live/live.module.js';
 import { OpsModule } from './ops/ops.module.js';
 import { ReceiptsModule } from './receipts/receipts.module.js';
+import { RetentionModule } from './retention/retention.module.js';
 import { StatementsModule } from './statements/statements.module.js';
 import { TransactionsModule } from './transactions/transactions.module.js';
 import { UsersModule } from './users/users.module.js';
@@ -42,6 +43,7 @@ export class AppModule {
         WebhooksModule,
         LiveModule,
         StatementsModule,
+        RetentionModule,
         LedgerModule,
         ReceiptsModule,
         ClassicModule,

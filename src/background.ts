@@ -15,7 +15,8 @@ export interface Job {
   /** What does not happen for now where a round fails, for the log: "expired holds are not written down". */
   fault: string;
   periodMs: number;
-  round: () => Promise<void>;
+  /** @param signal the service stops: a long round ends early. */
+  round: (signal: AbortSignal) => Promise<void>;
 }
 
 @Injectable()
@@ -46,6 +47,7 @@ class RunningJob {
   private running?: Promise<void>;
   private isAgain = false;
   private isOn = false;
+  private readonly stopping = new AbortController();
 
   constructor(private readonly job: Job) {}
 
@@ -63,7 +65,7 @@ class RunningJob {
     if (!this.isOn) return;
     if (this.running) return void (this.isAgain = true);
     this.running = this.job
-      .round()
+      .round(this.stopping.signal)
       .catch((error: unknown) => this.logger.warn(`${this.job.fault} for now: ${String(error)}`))
       .finally(() => {
         this.running = undefined;
@@ -75,6 +77,7 @@ class RunningJob {
 
   async stop(): Promise<void> {
     this.isOn = false;
+    this.stopping.abort();
     clearInterval(this.timer);
     await this.running;
   }

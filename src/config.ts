@@ -58,6 +58,13 @@ export function readConfig(variables: Record<string, string | undefined>) {
     ...readDefaults(env),
     /** Outcomes are replayed for this long; later a repeat is told "already used" and is never executed again. */
     idempotencyRetentionHours: env.integer('IDEMPOTENCY_RETENTION_HOURS', 72, 72, 24 * 3650),
+    /** After so many days a key is free again, and a repeat executes; 0: never. */
+    idempotencyForgetDays: readForgetDays(env),
+    /** Events can be read, sent and replayed for this long. A webhook is tried for three days. */
+    eventRetentionDays: env.integer('EVENT_RETENTION_DAYS', 30, 7, 36_500),
+    /** The attempts at deliveries that have ended can be looked up for this long. */
+    deliveryRetentionDays: env.integer('DELIVERY_RETENTION_DAYS', 30, 1, 36_500),
+    retentionSweepSeconds: env.integer('RETENTION_SWEEP_SECONDS', 60, 1, 86_400),
     /** Postings that may wait in memory. Past it the answer is 503 at once. At 8,000 a second, half a second. */
     queueLengthMax: env.integer('QUEUE_LENGTH_MAX', 4_096, 1, 1_000_000),
     /** Postings committed together. Batches of 500 go a quarter faster than with 512, as four share the wallets' rows. */
@@ -118,6 +125,13 @@ function readWorkers(env: Environment): number {
 /** Of two services with 4 workers each, aligned ranges overlap 1 time in 4, others 7 times in 16. */
 function stripeAtRandom(workers: number): number {
   return workers * randomInt(Math.max(1, Math.floor(EXTERNAL_STRIPES / workers)));
+}
+
+/** Less than a month is no time for a client that was away. */
+function readForgetDays(env: Environment): number {
+  const days = env.integer('IDEMPOTENCY_FORGET_DAYS', 0, 0, 36_500);
+  env.check(days === 0 || days >= 30, 'IDEMPOTENCY_FORGET_DAYS', String(days), '0 (never) or at least 30');
+  return days;
 }
 
 function readTestClock(env: Environment, variables: Record<string, string | undefined>): boolean {

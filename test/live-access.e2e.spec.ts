@@ -57,7 +57,9 @@ describe('live balances of a secured service', () => {
     for (const reader of byKey) await reader.until(({ isEnded }) => isEnded, 8_000);
     expect(byOwner.isEnded).toBe(false);
     expect((await watch(owner.access_token)).status).toBe(200); // with ten bad credentials it would be 429
-    await service.database.query('UPDATE sessions SET ended_at = now() WHERE id = $1', [owner.session_id]);
+    await service.database.query(`UPDATE sessions SET ended_at = now(), end_reason = 'logout' WHERE id = $1`, [
+      owner.session_id,
+    ]);
     await byOwner.until(({ isEnded }) => isEnded, 8_000);
     expect(code(await watch(owner.access_token))).toBe('unauthenticated');
   }, 30_000);

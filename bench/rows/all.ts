@@ -6,14 +6,15 @@ import { emptyRoute, P6 } from './reads.js';
 import { lonelyOneByOne, oneByOneRow, peer, pgbench } from './references.js';
 import { P9 } from './start.js';
 import { P10 } from './statement.js';
+import { P1_STREAMS, STREAM_MEMORY } from './streams.js';
 import { P8 } from './two-processes.js';
 
 // prettier-ignore
 const ALL: Row[] = [
-  oneByOneRow, peer, pgbench, P1, ...P1_KNOWN, P8, ...P1_OPEN, P2, P3, P4,
+  oneByOneRow, peer, pgbench, P1, P1_STREAMS, ...P1_KNOWN, P8, ...P1_OPEN, P2, P3, P4,
   lonelyOneByOne, P5,
   emptyRoute, P6,
-  P9, P10,
+  P9, P10, STREAM_MEMORY,
 ];
 
 /** The rows that are asked for, and those that they are compared with. */

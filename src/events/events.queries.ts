@@ -42,7 +42,7 @@ export class EventsQueries {
     if (walletId !== undefined) await this.currencies.of(walletId);
     const from = after === undefined ? undefined : await this.placeAfter(after);
     const page = await (walletId === undefined
-      ? this.afterPosition(from?.position ?? 0n, from?.ordinal ?? ORDINAL_MAX, limit + 1, types)
+      ? this.afterPosition(from?.position ?? (await this.beforeFirst()), from?.ordinal ?? ORDINAL_MAX, limit + 1, types)
       : { events: await this.ofWallet(walletId, from, limit + 1, types), scanned: undefined });
     const shown = page.events.slice(0, limit);
     const isCut = page.events.length > limit;
@@ -91,6 +91,14 @@ export class EventsQueries {
   async at({ batch, ordinal }: EventPlace): Promise<KeptEvent | undefined> {
     const parameters = [String(batch), ordinal];
     return toEvents(await this.dataSource.query(selectEvents(AT), parameters))[0];
+  }
+
+  /** The position before the oldest event that is kept. */
+  private async beforeFirst(): Promise<bigint> {
+    const [row]: RawRow[] = await this.dataSource.query(
+      'SELECT coalesce(min(position) - 1, (SELECT position FROM outbox_place)) AS position FROM outbox_batches',
+    );
+    return BigInt(row!.position);
   }
 
   /**

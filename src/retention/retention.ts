@@ -1,0 +1,102 @@
+/**
+ * Deletes what is kept for a time only: events, deliveries that have ended, and, where that is asked for, idempotency keys. In
+ * small batches, by one process at a time. Money is never deleted: transactions, entries, holds and wallets stay.
+ */
+import { Inject, Injectable } from '@nestjs/common';
+import { setTimeout as delay } from 'node:timers/promises';
+import { DataSource } from 'typeorm';
+import { Background } from '../background.js';
+import { CONFIG, type Config } from '../config.js';
+import type { RawRow } from '../database/raw-row.js';
+import { inTransaction } from '../database/transaction.js';
+
+/** Any constant. */
+const LOCK = 4_120_653;
+/** Postings and their vacuum come first. */
+const PAUSE_MS = 20;
+/** A round ends by then; the next goes on. */
+const ROUND_MS_MAX = 30_000;
+
+interface Rule {
+  what: string;
+  days: number;
+  /** Deletes the oldest of those from before `$1`, at most `$2`. @returns how many. */
+  statement: string;
+  most: number;
+}
+
+@Injectable()
+export class Retention {
+  constructor(
+    private readonly dataSource: DataSource,
+    background: Background,
+    @Inject(CONFIG) config: Config,
+  ) {
+    const rules: Rule[] = [
+      // A batch is what one group posted: about a hundred events under load.
+      { what: 'events', days: config.eventRetentionDays, statement: OLD_EVENTS, most: 100 },
+      { what: 'deliveries', days: config.deliveryRetentionDays, statement: OLD_DELIVERIES, most: 1_000 },
+      { what: 'idempotency keys', days: config.idempotencyForgetDays, statement: OLD_KEYS, most: 1_000 },
+    ];
+    background.every({
+      fault: 'what is old stays',
+      periodMs: config.retentionSweepSeconds * 1_000,
+      round: async (signal) => {
+        for (const rule of rules) if (rule.days > 0) await this.sweep(rule, signal);
+      },
+    });
+  }
+
+  private async sweep({ days, statement, most }: Rule, signal: AbortSignal): Promise<void> {
+    const endsAt = performance.now() + ROUND_MS_MAX;
+    for (let deleted = most; deleted === most && performance.now() < endsAt && !signal.aborted; await delay(PAUSE_MS)) {
+      deleted = await inTransaction(this.dataSource, async (runner) => {
+        const [{ is_ours }] = (await runner.query('SELECT pg_try_advisory_xact_lock($1) AS is_ours', [LOCK])) as [
+          RawRow,
+        ];
+        if (!is_ours) return 0;
+        const [row]: RawRow[] = await runner.query(statement, [days, most]);
+        return Number(row!.deleted);
+      });
+    }
+  }
+}
+
+/**
+ * Always the oldest there are, so that what is left is whole from some moment on (`asper check` goes by that). An active
+ * endpoint may be behind: what it has not been sent yet stays, with an hour to spare, as times are not quite in order.
+ */
+const OLD_EVENTS = `
+  WITH needed AS (
+    SELECT b.created_at FROM webhook_endpoints e CROSS JOIN LATERAL (
+      SELECT created_at FROM outbox_batches WHERE position > e.position ORDER BY position LIMIT 1) b
+     WHERE e.status = 'active'
+    UNION ALL
+    SELECT b.created_at FROM webhook_endpoints e CROSS JOIN LATERAL (
+      SELECT min(batch) AS batch FROM webhook_deliveries WHERE endpoint_id = e.id AND status = 'pending') d
+      JOIN outbox_batches b ON b.id = d.batch
+     WHERE e.status = 'active'
+    UNION ALL
+    (SELECT created_at FROM outbox_batches
+      WHERE position IS NULL AND EXISTS (SELECT FROM webhook_endpoints WHERE status = 'active') ORDER BY id LIMIT 1)),
+  old AS (
+    SELECT id FROM outbox_batches
+     WHERE created_at < least(now() - make_interval(days => $1), (SELECT min(created_at) - interval '1 hour' FROM needed))
+     ORDER BY created_at LIMIT $2),
+  events AS (DELETE FROM outbox WHERE batch IN (SELECT id FROM old)),
+  batches AS (DELETE FROM outbox_batches WHERE id IN (SELECT id FROM old) RETURNING id)
+  SELECT count(*) AS deleted FROM batches`;
+
+const OLD_DELIVERIES = `
+  WITH gone AS (
+    DELETE FROM webhook_deliveries WHERE id IN (
+      SELECT id FROM webhook_deliveries WHERE ended_at < now() - make_interval(days => $1) ORDER BY ended_at LIMIT $2)
+    RETURNING id)
+  SELECT count(*) AS deleted FROM gone`;
+
+const OLD_KEYS = `
+  WITH gone AS (
+    DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+      SELECT ctid FROM idempotency_keys WHERE created_at < now() - make_interval(days => $1) LIMIT $2))
+    RETURNING key)
+  SELECT count(*) AS deleted FROM gone`;
