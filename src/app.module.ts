@@ -13,6 +13,7 @@ import { OutboxModule } from './events/outbox.module.js';
 import { LedgerModule } from './ledger/ledger.module.js';
 import { OpsModule } from './ops/ops.module.js';
 import { ReceiptsModule } from './receipts/receipts.module.js';
+import { SchedulesModule } from './schedules/schedules.module.js';
 import { StatementsModule } from './statements/statements.module.js';
 import { TransactionsModule } from './transactions/transactions.module.js';
 import { UsersModule } from './users/users.module.js';
@@ -38,6 +39,7 @@ export class AppModule {
         TransactionsModule,
         EventsModule,
         WebhooksModule,
+        SchedulesModule,
         StatementsModule,
         LedgerModule,
         ReceiptsModule,
