@@ -50,7 +50,7 @@ export class SchedulesService {
     if (endsAt !== null && endsAt < startsAt) throw Problem.field('ends_at', 'must not be before starts_at');
     const notes = notesOf(dto);
     const amount = movement.amountMinor!;
-    const request = ['schedules.create', fromWalletId, toWalletId, amount, ...Object.values(notes)];
+    const request: unknown[] = ['schedules.create', fromWalletId, toWalletId, amount, ...Object.values(notes)];
     request.push(every, startsAt, timeZone, endsAt, missed);
     return this.idempotency.record(caller, request, async (runner) => {
       const now = await nowOf(runner);
