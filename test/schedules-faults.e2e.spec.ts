@@ -118,6 +118,25 @@ describe('schedules', () => {
     }
   });
 
+  it('are posted and counted once, though several processes work at the same one', async () => {
+    await another();
+    const [days, count] = [10, 12];
+    const made = await Promise.all(
+      Array.from({ length: count }, () => schedules.add({ amount: '1.00', missed: 'catch_up' })),
+    );
+    await schedules.putClock(Date.parse(made.at(-1)!.starts_at) + (days - 1) * DAY_MS);
+    // No process keeps what it has taken to itself.
+    for (let open = 1; open > 0; await delay(1)) {
+      await database.query('UPDATE schedules SET due_at = next_at WHERE due_at > next_at');
+      [{ open }] = await database.query('SELECT count(*)::int AS open FROM schedules WHERE next_at <= clock_now()');
+    }
+    await delay(1_500);
+    for (const { id } of made) {
+      expect((await schedules.read(id)).counts).toEqual({ posted: days, refused: 0, skipped: 0 });
+      expect(await schedules.posted(id)).toHaveLength(days);
+    }
+  });
+
   it('that meet a locked wallet are tried again, and hold up no other', async () => {
     const [stuck, other] = [await schedules.add(), await schedules.add()];
     await database.locking(stuck.from_wallet_id, async () => {

@@ -51,7 +51,7 @@ export class ScheduleStore {
 
   /** Takes schedules that are due, those that wait longest first. */
   async take(most: number): Promise<DueSchedule[]> {
-    const [rows] = (await this.dataSource.query(TAKE, [most])) as [RawRow[]];
+    const [rows]: [RawRow[]] = await this.dataSource.query(TAKE, [most]);
     return rows.map(toDue);
   }
 
@@ -88,7 +88,7 @@ export class ScheduleStore {
   }
 
   private async advanceAndTell(runner: QueryRunner, id: string, parameters: unknown[], types: EventType[]) {
-    const [rows] = (await runner.query(ADVANCE, parameters)) as [RawRow[]];
+    const [rows]: [RawRow[]] = await runner.query(ADVANCE, parameters);
     if (rows.length === 0) return;
     const told: EventType[] = rows[0]!.is_completed ? [...types, 'schedule.changed'] : types;
     if (told.length === 0) return;
@@ -134,7 +134,8 @@ const ADVANCE = `
          attempts = 0, begun_at = NULL, last_at = $5, last_outcome = $6, last_transaction_id = $7, last_error = $8,
          posted_count = posted_count + $9, refused_count = refused_count + $10, skipped_count = skipped_count + $11,
          version = version + 1, updated_at = clock_now()
-   WHERE id = $1 AND next_n = $2 AND ($6 <> 'skipped' OR status = 'active')
+   -- Nothing is passed over that somebody else has begun since it was taken.
+   WHERE id = $1 AND next_n = $2 AND ($6 <> 'skipped' OR (status = 'active' AND attempts = 1))
   RETURNING $4::timestamptz IS NULL AND status = 'completed' AS is_completed`;
 
 const SETTLE = `
