@@ -22,7 +22,7 @@ describe('schedules', () => {
   afterEach(async () => {
     const [first, ...others] = services;
     for (const other of others) await other.stop();
-    expect(await database.problems()).toEqual([]);
+    expect(await schedules.problems()).toEqual([]);
     expect(await database.check()).toEqual([]);
     await first!.stop();
   });

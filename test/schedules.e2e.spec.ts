@@ -15,7 +15,7 @@ describe('schedules', () => {
     service = await startService({ TEST_CLOCK: 'on' });
     schedules = new Schedules(service);
   });
-  afterEach(async () => expect(await service.database.problems()).toEqual([]));
+  afterEach(async () => expect(await schedules.problems()).toEqual([]));
   afterAll(async () => {
     expect(await service.database.check()).toEqual([]);
     await service.stop();

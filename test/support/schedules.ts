@@ -54,6 +54,15 @@ export class Schedules {
     }
   }
 
+  /** What is wrong with the database, once nothing is due any more: until then a transaction may be under way. */
+  async problems(): Promise<string[]> {
+    const { database } = this.service;
+    const busy = 'SELECT FROM schedules WHERE due_at <= clock_now() OR attempts > 0';
+    for (const until = Date.now() + 30_000; Date.now() < until; await delay(25))
+      if ((await database.query(busy)).length === 0) return database.problems();
+    return ['schedules are still due'];
+  }
+
   /** When occurrences of a schedule were posted: the keys of its transactions. */
   async posted(id: string): Promise<string[]> {
     const rows = await this.service.database.query(
