@@ -1,13 +1,14 @@
 /** Whose schedules a person may make, see and end. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { ALL_SCOPES } from '../src/auth/scopes.js';
 import type { ScheduleBody } from '../src/schedules/schedules.dto.js';
 import type { WalletBody } from '../src/wallets/wallets.dto.js';
 import { expectStatus, type Problem } from './support/client.js';
 import { insertKey } from './support/keys.js';
 import { bearer, sameAs, signIn, startSecured } from './support/secured.js';
-import { DAY_MS } from './support/schedules.js';
+import { DAY_MS, Schedules } from './support/schedules.js';
 import type { Service } from './support/service.js';
 
 interface Someone {
@@ -52,7 +53,7 @@ describe('a person', () => {
     houses = expectStatus(201, await call(server, 'POST', '/v1/schedules', from(payer, payee)));
   });
   afterAll(async () => {
-    expect(await service.database.problems()).toEqual([]);
+    expect(await new Schedules(service).problems()).toEqual([]);
     await service.stop();
   });
 
@@ -115,7 +116,7 @@ describe('a person', () => {
     const outcomeOf = async (id: string) =>
       (await call(server, 'GET', `/v1/schedules/${id}`)).body.last_occurrence ?? undefined;
     expectStatus(200, await call(server, 'PUT', '/v1/test-clock', { ahead_seconds: DAY_MS / 1_000 + 60 }));
-    for (const until = Date.now() + 10_000; Date.now() < until;) {
+    for (const until = Date.now() + 10_000; Date.now() < until; await delay(50)) {
       if ((await outcomeOf(own.id)) && (await outcomeOf(houses.id))) break;
     }
     expect(await outcomeOf(own.id)).toMatchObject({ outcome: 'refused', error: 'user_suspended' });
