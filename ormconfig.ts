@@ -13,6 +13,7 @@ import { WhoMayCall1764100000000 } from './migrations/1764100000000-who-may-call
 import { Outbox1764200000000 } from './migrations/1764200000000-outbox.js';
 import { Clock1764250000000 } from './migrations/1764250000000-clock.js';
 import { Webhooks1764300000000 } from './migrations/1764300000000-webhooks.js';
+import { Schedules1764400000000 } from './migrations/1764400000000-schedules.js';
 import { AuditEntry } from './src/audit/audit-entry.entity.js';
 import { ApiKey } from './src/auth/api-key.entity.js';
 import { OneTimeCode } from './src/auth/one-time-code.entity.js';
@@ -22,6 +23,7 @@ import { commandConfig, type Config } from './src/config.js';
 import { sendTogether } from './src/database/send-together.js';
 import { OutboxBatch, OutboxEvent, OutboxPlace } from './src/events/outbox.entity.js';
 import { IdempotencyKey } from './src/idempotency/idempotency-key.entity.js';
+import { Schedule } from './src/schedules/schedule.entity.js';
 import { Hold, HoldChange } from './src/transactions/hold.entity.js';
 import { Entry, Transaction } from './src/transactions/transaction.entity.js';
 import { WalletLimits, WalletStatusChange } from './src/transactions/wallet-state.entity.js';
@@ -44,12 +46,13 @@ export function databaseOptions(config: Config): DataSourceOptions {
     entities: [
       ...[User, Wallet, WalletName, WalletLimits, WalletStatusChange],
       ...[Transaction, Entry, Hold, HoldChange, IdempotencyKey],
-      ...[OutboxBatch, OutboxEvent, OutboxPlace, WebhookEndpoint, WebhookDelivery],
+      ...[OutboxBatch, OutboxEvent, OutboxPlace, WebhookEndpoint, WebhookDelivery, Schedule],
       ...[ApiKey, Session, RefreshToken, OneTimeCode, SigningKey, AuditEntry],
     ],
     migrations: [
       ...[CreateLedger1763800000000, LifeOfMoney1763900000000, CommitBehind1763950000000],
       ...[Growth1764000000000, WhoMayCall1764100000000, Outbox1764200000000, Clock1764250000000, Webhooks1764300000000],
+      Schedules1764400000000,
     ],
     migrationsTableName: 'migrations',
     synchronize: false,

@@ -16,6 +16,7 @@ import { LiveModule } from './live/live.module.js';
 import { OpsModule } from './ops/ops.module.js';
 import { ReceiptsModule } from './receipts/receipts.module.js';
 import { RetentionModule } from './retention/retention.module.js';
+import { SchedulesModule } from './schedules/schedules.module.js';
 import { StatementsModule } from './statements/statements.module.js';
 import { TransactionsModule } from './transactions/transactions.module.js';
 import { UsersModule } from './users/users.module.js';
@@ -42,6 +43,7 @@ export class AppModule {
         EventsModule,
         WebhooksModule,
         LiveModule,
+        SchedulesModule,
         StatementsModule,
         RetentionModule,
         LedgerModule,

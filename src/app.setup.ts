@@ -89,6 +89,7 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
     .addTag('Users', 'Who owns wallets, known by phone number.')
     .addTag('Wallets', 'Open, read and change wallets.')
     .addTag('Transactions', 'Move money, and read what moved.')
+    .addTag('Schedules', 'Transfers that are posted later, once or again and again.')
     .addTag('Statements', 'The history of a wallet.')
     .addTag('Receipts', 'Signed proof of an entry, for whoever asks for one.')
     .addTag('Events', 'What happened: read it, have it sent, or watch it live.')

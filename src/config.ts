@@ -89,6 +89,8 @@ export function readConfig(variables: Record<string, string | undefined>) {
     captureTolerancePercent: env.integer('CAPTURE_TOLERANCE_PERCENT', 0, 0, 100),
     /** Holds stop counting the moment they expire; this often, what has expired is also written down. */
     holdSweepSeconds: env.integer('HOLD_SWEEP_SECONDS', 60, 1, 86_400),
+    /** How often due schedules are looked for; half of it is what an occurrence waits on average. */
+    schedulePollSeconds: env.integer('SCHEDULE_POLL_SECONDS', 1, 1, 3_600),
     /** Whether the clock of holds and schedules can be put forward. */
     testClock: readTestClock(env, variables),
     /** SECURITY: bodies beyond this are refused before they are parsed. */

@@ -5,6 +5,7 @@
 import { AUTH_CONFLICTS, AUTH_ERRORS, AUTH_NOT_FOUND } from './auth/auth.errors.js';
 import { EVENT_ERRORS } from './events/events.errors.js';
 import type { ErrorEntry, FieldError, ProblemExtra } from './error.entry.js';
+import { SCHEDULE_ERRORS } from './schedules/schedules.errors.js';
 import { TRANSPORT_ERRORS } from './transport.errors.js';
 import { WEBHOOK_ERRORS } from './webhooks/webhooks.errors.js';
 
@@ -72,6 +73,7 @@ export const ERRORS = {
   ...AUTH_NOT_FOUND,
   ...EVENT_ERRORS,
   ...WEBHOOK_ERRORS,
+  ...SCHEDULE_ERRORS,
   idempotency_key_not_found: {
     status: 404,
     title: 'The key was never used',
@@ -111,7 +113,7 @@ export const ERRORS = {
     status: 409,
     title: 'The user is suspended',
     retryable: false,
-    cause: 'No wallet can be opened for a suspended user.',
+    cause: 'No wallet can be opened for a suspended user, and what they have scheduled is not posted.',
     fix: 'Set the status of the user to `active` first.',
   },
   wallet_exists: {

@@ -1,6 +1,7 @@
 /** IANA time zones, as the machine's ICU knows them. */
 const formatters = new Map<string, Intl.DateTimeFormat>();
 const minuteFormatters = new Map<string, Intl.DateTimeFormat>();
+const secondFormatters = new Map<string, Intl.DateTimeFormat>();
 
 /** Whether a text names a time zone: `Asia/Kolkata`, `UTC`. Offsets such as `+05:30` do not: they know no summer. */
 export function isTimeZone(zone: unknown): zone is string {
@@ -39,4 +40,18 @@ function formatterOf(zone: string): Intl.DateTimeFormat {
     formatters.set(zone, formatter);
   }
   return formatter;
+}
+
+/** How far a time zone is ahead of UTC at an instant. @returns milliseconds, behind: negative */
+export function offsetMsIn(zone: string, instantMs: number): number {
+  if (zone === 'UTC') return 0;
+  let formatter = secondFormatters.get(zone);
+  if (!formatter) {
+    const parts = { hour: '2-digit', minute: '2-digit', second: '2-digit' } as const;
+    const day = { year: 'numeric', month: '2-digit', day: '2-digit' } as const;
+    formatter = new Intl.DateTimeFormat('sv-SE', { timeZone: zone, ...day, ...parts });
+    secondFormatters.set(zone, formatter);
+  }
+  const wholeSecondMs = Math.floor(instantMs / 1_000) * 1_000;
+  return Date.parse(`${formatter.format(wholeSecondMs).replace(' ', 'T')}Z`) - wholeSecondMs;
 }

@@ -35,6 +35,7 @@ describe('the access matrix', () => {
   /** What any caller may name: nobody's. */
   const absent: Record<string, string> = {
     ...{ wallet_id: randomUUID(), user_id: randomUUID(), hold_id: randomUUID(), transaction_id: randomUUID() },
+    schedule_id: randomUUID(),
     ...{ session_id: randomUUID(), key_id: randomUUID(), key: 'never-used', seq: '1', code: 'not_found' },
   };
 
@@ -58,7 +59,15 @@ describe('the access matrix', () => {
     });
     const { id: transaction_id } = await post<{ id: string }>(`/v1/wallets/${wallet_id}/credits`, { amount: '50.00' });
     const { id: hold_id } = await post<{ id: string }>(`/v1/wallets/${wallet_id}/holds`, { amount: '10.00' });
-    objects = { ...absent, user_id: owner.userId, wallet_id, transaction_id, hold_id };
+    const to = await post<{ id: string }>('/v1/wallets', { label: 'the house', minimum_balance: '0' });
+    const { id: schedule_id } = expectStatus(
+      201,
+      await as<{ id: string }>(owner.token, 'POST', '/v1/schedules', {
+        ...{ from_wallet_id: wallet_id, to_wallet_id: to.id, amount: '1.00' },
+        ...{ every: 'monthly', starts_at: new Date(Date.now() + 3_600_000).toISOString() },
+      }),
+    );
+    objects = { ...absent, user_id: owner.userId, wallet_id, transaction_id, hold_id, schedule_id };
     const { body: document } = await as<{ paths: Record<string, Record<string, Operation>> }>(
       operator,
       'GET',

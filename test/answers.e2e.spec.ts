@@ -115,10 +115,15 @@ describe('what is answered', () => {
     await done('POST', '/v1/wallets/{wallet_id}/freeze', { wallet_id }, { reason: 'x', mode: 'debits' });
     await done('POST', '/v1/wallets/{wallet_id}/unfreeze', { wallet_id }, { reason: 'x' });
     await done('PUT', '/v1/wallets/{wallet_id}/limits', { wallet_id }, { daily_total: '500.00', reason: 'x' });
+    const starts_at = new Date(Date.now() + 3_600_000).toISOString();
+    const schedule = { from_wallet_id: wallet_id, to_wallet_id: other, amount: '1.00', every: 'daily', starts_at };
+    const schedule_id = (await done('POST', '/v1/schedules', {}, schedule)).id;
+    for (const verb of ['pause', 'resume', 'cancel'])
+      await done('POST', `/v1/schedules/{schedule_id}/${verb}`, { schedule_id });
     const key_id = (await done('POST', '/v1/api-keys', {}, { name: 'x', role: 'reader', reason: 'x' })).id;
     await done('POST', '/v1/api-keys/{key_id}/rotate', { key_id }, { reason: 'x' });
 
-    const ids = { user_id, wallet_id, transaction_id, hold_id, key_id, seq: '1' };
+    const ids = { user_id, wallet_id, transaction_id, hold_id, schedule_id, key_id, seq: '1' };
     const reads = Object.entries(document.paths).flatMap(([path, { get }]) =>
       get && /^\/(v1|health|version|\.well)/.test(path) ? [path] : [],
     );

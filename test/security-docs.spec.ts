@@ -12,6 +12,7 @@ const FILE = 'docs/security.md';
 const OWN: Record<string, string> = {
   wallet_id: 'own wallet',
   hold_id: 'of own wallet',
+  schedule_id: 'of own wallet',
   transaction_id: 'with an entry in own wallet',
   user_id: 'themself',
   self: 'own',

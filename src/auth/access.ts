@@ -11,7 +11,7 @@ import type { Scope } from './scopes.js';
  * What of a request a person must own: the object that a path parameter names, or `self` where the service sees to it
  * that a person is shown and can touch only their own (`caller.userId`).
  */
-export type Own = 'wallet_id' | 'hold_id' | 'transaction_id' | 'user_id' | 'self';
+export type Own = 'wallet_id' | 'hold_id' | 'transaction_id' | 'schedule_id' | 'user_id' | 'self';
 
 export type Access =
   /** Nobody in particular. */

@@ -40,6 +40,11 @@ export class Ownership {
         if (hold && (await this.isOwn(hold.wallet_id, userId))) return;
         throw new Problem('hold_not_found', `There is no hold ${id}.`);
       }
+      case 'schedule_id': {
+        const [schedule]: RawRow[] = await this.dataSource.query('SELECT user_id FROM schedules WHERE id = $1', [id]);
+        if (schedule?.user_id === userId) return;
+        throw new Problem('schedule_not_found', `There is no schedule ${id}.`);
+      }
       case 'transaction_id': {
         const entries: RawRow[] = await this.dataSource.query(
           'SELECT wallet_id FROM entries WHERE transaction_id = $1',

@@ -7,6 +7,8 @@ export const SCOPES = {
   'transactions:read': 'read transactions and holds',
   'transactions:write': 'credit, debit, transfer, batches; hold, capture, void',
   'transactions:reverse': 'reverse transactions',
+  'schedules:read': 'read scheduled transfers',
+  'schedules:write': 'schedule transfers; pause, resume, cancel',
   'events:read': 'read all events',
   'wallets:admin': 'freeze, unfreeze, close and limit wallets, lower a minimum balance',
   'users:admin': 'suspend users and end their sessions',

@@ -15,6 +15,10 @@ export const EVENT_TYPES = {
   'wallet.below_threshold': 'what is available fell under the low-balance threshold; once for each crossing',
   'user.registered': 'a user was registered, or signed up: `data` is the user',
   'user.changed': 'phone number, status or notes of a user were changed',
+  'schedule.created': 'a transfer was scheduled: `data` is the schedule',
+  'schedule.changed': 'a schedule was paused, resumed or cancelled, or is completed',
+  'schedule.refused':
+    'an occurrence was refused, for good: `data.last_occurrence.error` says why; the schedule goes on',
   'webhook_endpoint.test': 'somebody tries an endpoint; sent to that one alone',
   'webhook_endpoint.disabled': 'an endpoint is sent nothing more, as it failed for long or said that it is gone',
 } as const;

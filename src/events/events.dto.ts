@@ -2,6 +2,7 @@ import { ApiExtraModels, ApiProperty, ApiPropertyOptional, getSchemaPath } from 
 import { Type } from 'class-transformer';
 import { IsInt, Max, Min } from 'class-validator';
 import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX } from '../paging.js';
+import { ScheduleBody } from '../schedules/schedules.dto.js';
 import { HoldBody } from '../transactions/holds.dto.js';
 import { TransactionBody } from '../transactions/transactions.dto.js';
 import { LimitsBody, StatusChangeBody } from '../transactions/wallet-states.dto.js';
@@ -60,7 +61,16 @@ export class ThresholdCrossedBody {
 }
 
 /** What an event can tell of. */
-const TOLD = [TransactionBody, HoldBody, WalletBody, StatusChangeBody, LimitsBody, ThresholdCrossedBody, UserBody];
+const TOLD = [
+  TransactionBody,
+  HoldBody,
+  WalletBody,
+  StatusChangeBody,
+  LimitsBody,
+  ThresholdCrossedBody,
+  UserBody,
+  ScheduleBody,
+];
 
 @ApiExtraModels(...TOLD)
 export class EventBody {

@@ -104,8 +104,10 @@ export class WebhooksService {
           failingSince: null,
         });
       }
+      const isChange = Object.keys(changes).length > 0;
+      if (isChange) changes.updatedAt = new Date();
       await guardedUpdate(runner, WebhookEndpoint, endpoint, { ...changes }, caller.ifMatch);
-      if (Object.keys(changes).length > 0) await this.record(runner, caller, 'webhook.changed', id, { ...dto });
+      if (isChange) await this.record(runner, caller, 'webhook.changed', id, { ...dto });
       return endpointBody(await find(runner, id));
     });
   }
@@ -121,6 +123,7 @@ export class WebhooksService {
       const changes = {
         ...{ sealedSecret: await this.secrets.seal(secret, id), previousSecret: endpoint.sealedSecret },
         previousExpiresAt: new Date(Date.now() + overlapSeconds * 1_000),
+        updatedAt: new Date(),
       };
       await guardedUpdate(runner, WebhookEndpoint, endpoint, changes, caller.ifMatch);
       await this.record(runner, caller, 'webhook.secret_rotated', id, { overlap_seconds: overlapSeconds });
