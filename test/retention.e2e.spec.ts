@@ -1,0 +1,109 @@
+/** What is kept for a time only goes when it is over, in small batches, and nothing else goes. */
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { EventPageBody } from '../src/events/events.dto.js';
+import type { WebhookSecretBody } from '../src/webhooks/webhooks.dto.js';
+import { expectStatus, type Problem } from './support/client.js';
+import { Receiver } from './support/receiver.js';
+import { startService, TestDatabase, type Service } from './support/service.js';
+
+const SWEEP = { RETENTION_SWEEP_SECONDS: '1', EVENT_RETENTION_DAYS: '10', DELIVERY_RETENTION_DAYS: '5' };
+
+describe('retention', () => {
+  let database: TestDatabase;
+  const services: Service[] = [];
+  beforeEach(async () => {
+    database = await TestDatabase.create();
+  });
+  afterEach(async () => {
+    for (const service of services.splice(0)) await service.stop();
+    await database.drop();
+  });
+
+  async function start(env: Record<string, string> = {}): Promise<Service> {
+    const service = await startService(env, { database });
+    services.push(service);
+    return service;
+  }
+  const count = async (table: string): Promise<number> =>
+    (await database.query(`SELECT count(*)::int AS n FROM ${table}`))[0].n;
+  async function until(holds: () => Promise<boolean>, ms = 20_000): Promise<void> {
+    for (const end = Date.now() + ms; !(await holds()); await delay(50)) expect(Date.now()).toBeLessThan(end);
+  }
+  /** Makes what is there so old. */
+  const age = (days: number) =>
+    database.query(`
+      UPDATE outbox_batches SET created_at = created_at - interval '${days} days';
+      UPDATE webhook_deliveries SET ended_at = ended_at - interval '${days} days';
+      UPDATE idempotency_keys SET created_at = created_at - interval '${days} days'`);
+  const list = ({ api }: Service, query = '') => api.get<EventPageBody & Problem>(`/v1/events?limit=100${query}`);
+
+  it('of events ends after its days, with two processes at it; the ledger is sound, and what is left can be read', async () => {
+    const first = await start({ GROUP_SIZE_MAX: '2' });
+    const wallets = await Promise.all(Array.from({ length: 20 }, () => first.api.newWallet('100.00')));
+    for (let n = 0; n < 20; n++) await Promise.all(wallets.map(({ id }) => first.api.debit(id, '0.01')));
+    const old = expectStatus(200, await list(first)).data.at(-1)!.id;
+    const before = await count('outbox_batches');
+    await age(11);
+    const late = expectStatus(201, await first.api.debit(wallets[0]!.id, '1.00'));
+    expect(before).toBeGreaterThan(100); // more than are deleted at once
+    const second = await start(SWEEP);
+    await start(SWEEP);
+    await until(async () => (await count('outbox_batches')) === 1);
+    expect(await count('outbox')).toBe(1);
+    const { data, has_more } = expectStatus(200, await list(second));
+    expect([data.map((event) => (event.data as { id: string }).id), has_more]).toEqual([[late.id], false]);
+    expect(await list(second, `&after=${old}`)).toMatchObject({ status: 410, body: { code: 'events_expired' } });
+    expect(await count('transactions')).toBe(20 + 400 + 1);
+    expect(await database.check()).toEqual([]);
+  }, 60_000);
+
+  it('keeps what an active endpoint was not sent yet, and lets go when it was, or is not active', async () => {
+    const first = await start({ WEBHOOK_RETRY_SECONDS: '1,1,1,1,1,1,1,1,1,1' });
+    let isDown = true;
+    const receiver = await Receiver.start(() => (isDown ? 503 : 204));
+    const body = { url: receiver.url, types: ['wallet.opened'] };
+    const { id } = expectStatus(201, await first.api.post<WebhookSecretBody>('/v1/webhook-endpoints', body));
+    const wallet = await first.api.newWallet();
+    await receiver.until(({ received }) => received.length > 0);
+    await age(11);
+    await start(SWEEP);
+    await delay(3_000);
+    expect(await count('outbox_batches')).toBe(2);
+    isDown = false;
+    await receiver.until(({ taken }) => taken.length === 1);
+    expect(receiver.taken[0]!.event.data).toMatchObject({ id: wallet.id });
+    await until(async () => (await count('outbox_batches')) === 0);
+
+    // The attempts are kept for their own time.
+    expect(await count('webhook_deliveries')).toBe(1);
+    await until(
+      async () => (await database.query('SELECT FROM webhook_deliveries WHERE ended_at IS NULL')).length === 0,
+    );
+    await age(6);
+    await until(async () => (await count('webhook_deliveries')) === 0);
+
+    const change = { status: 'disabled' };
+    expectStatus(200, await first.api.call('PATCH', `/v1/webhook-endpoints/${id}`, change));
+    await first.api.newWallet();
+    await age(11);
+    await until(async () => (await count('outbox_batches')) === 0);
+    await receiver.stop();
+  }, 60_000);
+
+  it('of keys is for ever unless the configuration says otherwise; then they are free again', async () => {
+    const first = await start(SWEEP);
+    const wallet = await first.api.newWallet('100.00');
+    const debit = () => first.api.debit(wallet.id, '1.00', {}, 'rent');
+    expectStatus(201, await debit());
+    const keys = await count('idempotency_keys');
+    await age(40);
+    await delay(2_500);
+    expect(await count('idempotency_keys')).toBe(keys);
+    expect(await debit()).toMatchObject({ status: 409, body: { code: 'idempotency_key_expired' } });
+    await start({ ...SWEEP, IDEMPOTENCY_FORGET_DAYS: '30' });
+    await until(async () => (await count('idempotency_keys')) === 0);
+    expectStatus(201, await debit());
+    expect((await first.api.wallet(wallet.id)).balance).toBe('98.00');
+  }, 30_000);
+});
