@@ -17,13 +17,11 @@ export class WebhookSecrets {
   /** The secrets that sign now: the newest first, and the one before where its time is not over. */
   async of({ id, sealedSecret, previousSecret, previousExpiresAt }: Sealed): Promise<Buffer[]> {
     const key = await this.secret.key('webhook secrets');
-    const sealed = [sealedSecret];
-    if (previousSecret && previousExpiresAt! > new Date()) sealed.push(previousSecret);
-    return sealed.map((one) => {
-      const secret = unseal(one, id, key);
-      if (!secret)
-        throw new Error(`the secret of webhook endpoint ${id} was sealed under another AUTH_SECRET: rotate it`);
-      return secret;
-    });
+    const secret = unseal(sealedSecret, id, key);
+    if (!secret) throw new Error('the secret of its endpoint was sealed under another AUTH_SECRET: rotate it');
+    const isOverlap = previousSecret && previousExpiresAt! > new Date();
+    // After AUTH_SECRET was replaced the one before cannot be opened, and its receivers could not be served anyway.
+    const previous = isOverlap ? unseal(previousSecret, id, key) : undefined;
+    return previous ? [secret, previous] : [secret];
   }
 }

@@ -1,14 +1,14 @@
-/** The table of who may do what, in docs/security.md, is made from the OpenAPI document. */
+/** Tables of the docs that are made from the code: scopes, who may do what (from the OpenAPI document), types of events. */
 import { describe, expect, it } from '@jest/globals';
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { Access } from '../src/auth/access.js';
+import { EVENT_TYPES } from '../src/events/event-types.js';
 import { ROLES, SCOPES, type Scope } from '../src/auth/scopes.js';
 
 interface Operation {
   summary: string;
   'x-access': Access;
 }
-const FILE = 'docs/security.md';
 const OWN: Record<string, string> = {
   wallet_id: 'own wallet',
   hold_id: 'of own wallet',
@@ -47,16 +47,23 @@ function scopeTable(): string {
   return ['| scope | lets a key | in the roles |', '| --- | --- | --- |', ...rows].join('\n');
 }
 
-describe(FILE, () => {
+function typeTable(): string {
+  const rows = Object.entries(EVENT_TYPES).map(([type, what]) => `| \`${type}\` | ${what} |`);
+  return ['| type | what happened |', '| --- | --- |', ...rows].join('\n');
+}
+
+describe('a table of the docs', () => {
   it.each([
-    ['scopes', scopeTable],
-    ['access', accessTable],
-  ])('says of %s what the code says (UPDATE_SECURITY=1 npm test -- security-docs writes it)', (name, table) => {
-    const [begin, end] = [`<!-- ${name} -->\n\n`, `\n\n<!-- end of ${name} -->`];
-    const text = readFileSync(FILE, 'utf8');
+    ['docs/security.md', 'scopes', scopeTable],
+    ['docs/security.md', 'access', accessTable],
+    ['docs/events.md', 'types', typeTable],
+  ])('in %s says of %s what the code says (UPDATE_DOCS=1 npm test -- doc-tables writes it)', (file, name, table) => {
+    const [begin, end] = [`<!-- ${name} -->\n\n`, `<!-- end of ${name} -->`];
+    const text = readFileSync(file, 'utf8');
     const [before, rest] = text.split(begin);
     const [, after] = rest!.split(end);
-    if (process.env.UPDATE_SECURITY) writeFileSync(FILE, before + begin + table() + end + after);
-    expect(readFileSync(FILE, 'utf8')).toContain(begin + table() + end);
+    const made = `${begin}${table()}\n\n${end}`;
+    if (process.env.UPDATE_DOCS) writeFileSync(file, before + made + after);
+    expect(readFileSync(file, 'utf8')).toContain(made);
   });
 });
