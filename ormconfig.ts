@@ -13,6 +13,7 @@ import { WhoMayCall1764100000000 } from './migrations/1764100000000-who-may-call
 import { Outbox1764200000000 } from './migrations/1764200000000-outbox.js';
 import { Clock1764250000000 } from './migrations/1764250000000-clock.js';
 import { Webhooks1764300000000 } from './migrations/1764300000000-webhooks.js';
+import { Retention1764350000000 } from './migrations/1764350000000-retention.js';
 import { Schedules1764400000000 } from './migrations/1764400000000-schedules.js';
 import { AuditEntry } from './src/audit/audit-entry.entity.js';
 import { ApiKey } from './src/auth/api-key.entity.js';
@@ -52,7 +53,7 @@ export function databaseOptions(config: Config): DataSourceOptions {
     migrations: [
       ...[CreateLedger1763800000000, LifeOfMoney1763900000000, CommitBehind1763950000000],
       ...[Growth1764000000000, WhoMayCall1764100000000, Outbox1764200000000, Clock1764250000000, Webhooks1764300000000],
-      Schedules1764400000000,
+      ...[Retention1764350000000, Schedules1764400000000],
     ],
     migrationsTableName: 'migrations',
     synchronize: false,

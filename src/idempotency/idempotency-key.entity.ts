@@ -1,8 +1,9 @@
-import { Check, Column, Entity, PrimaryColumn } from 'typeorm';
+import { Check, Column, Entity, Index, PrimaryColumn } from 'typeorm';
 
 /** The one outcome of an idempotency key. Written in the database transaction of what it tells about. */
 // Names and shapes as in migrations/, so that `migration:generate` finds nothing to change.
 @Entity('idempotency_keys')
+@Index('idempotency_keys_created_at_idx', { synchronize: false })
 @Check('idempotency_keys_has_outcome', `transaction_id IS NOT NULL OR outcome IS NOT NULL`)
 export class IdempotencyKey {
   /** The caller that the key belongs to. */
