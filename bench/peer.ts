@@ -1,7 +1,7 @@
 /**
  * The third reference: the debit route as most teams write it. Nest, Fastify, class-validator and TypeORM as in the
- * service; one database transaction per request: find the key, lock both wallets, save() them, insert the transaction,
- * its entries and the key. Same schema with the same triggers, in a database of its own.
+ * service; one database transaction per request: find the key, lock both wallets, save() them, insert the event,
+ * the transaction, its entries and the key. Same schema with the same triggers, in a database of its own.
  *
  * Generous where it is debatable: the external wallet is one of 256 at random, so requests do not queue behind one
  * row, and wallets are locked in id order, so they do not deadlock.
@@ -18,6 +18,7 @@ import { CurrentCaller, type Caller } from '../src/caller.js';
 import { readConfig } from '../src/config.js';
 import { ProblemFilter } from '../src/error.filter.js';
 import { Problem } from '../src/errors.js';
+import { Outbox } from '../src/events/outbox.service.js';
 import { IdempotencyKey } from '../src/idempotency/idempotency-key.entity.js';
 import { fingerprintOf } from '../src/idempotency/idempotency.service.js';
 import { parseAmount } from '../src/money.js';
@@ -29,6 +30,8 @@ import { externalWalletId } from '../src/wallets/external-wallets.js';
 import { Wallet } from '../src/wallets/wallet.entity.js';
 import { WalletIdParam } from '../src/wallets/wallets.dto.js';
 import { PEER_STRIPES } from './wallets.js';
+
+const outbox = new Outbox();
 
 @Controller('v1')
 class PeerController {
@@ -52,7 +55,8 @@ class PeerController {
   }
 }
 
-async function post({ manager }: QueryRunner, walletId: string, dto: DebitDto, { scope, idempotencyKey: key }: Caller) {
+async function post(runner: QueryRunner, walletId: string, dto: DebitDto, { scope, idempotencyKey: key }: Caller) {
+  const { manager } = runner;
   const known = await manager.findOneBy(IdempotencyKey, { scope, key });
   if (known) throw new Problem('idempotency_key_reused', 'This key was used before.');
   const wallets = await manager.find(Wallet, {
@@ -110,6 +114,8 @@ async function post({ manager }: QueryRunner, walletId: string, dto: DebitDto, {
     };
   });
   await manager.save([wallet, external]);
+  const subject = { id: walletId, version: wallet.version, balanceMinor: wallet.balance, heldMinor: wallet.held };
+  await outbox.record(runner, [{ type: 'transaction.posted', objectId: id, subjects: [subject] }], now);
   await manager.insert(Transaction, { ...row, ...notes, amount });
   await manager.insert(Entry, entries);
   const fingerprint = Buffer.from(fingerprintOf(['debit', walletId, amount]), 'hex');
