@@ -73,7 +73,8 @@ export function databaseOptions(config: Config): DataSourceOptions {
       pipeline: true,
       onConnect: (client: Client) => {
         sendTogether(client);
-        return client.query(SESSION);
+        // SECURITY: from here on it may do what the service's statements do, and nothing else.
+        return client.query(config.databaseRole === '' ? SESSION : `${SESSION}; SET ROLE "${config.databaseRole}"`);
       },
     },
   };
@@ -82,10 +83,11 @@ export function databaseOptions(config: Config): DataSourceOptions {
 /** For `typeorm -d dist/ormconfig.js`: the database of `DATABASE_URL`, else the embedded one. */
 async function commandLineDataSource(): Promise<DataSource> {
   const config = commandConfig();
-  if (config.databaseUrl) return new DataSource(databaseOptions(config));
+  const owner = { ...config, databaseUrl: config.databaseOwnerUrl || config.databaseUrl, databaseRole: '' };
+  if (owner.databaseUrl) return new DataSource(databaseOptions(owner));
   const { openEmbedded } = await import('./src/database/embedded.js');
   const embedded = await openEmbedded({ dataDir: config.dataDir, role: 'command', log: console.error });
-  const dataSource = new DataSource(databaseOptions({ ...config, databaseUrl: embedded.url }));
+  const dataSource = new DataSource(databaseOptions({ ...owner, databaseUrl: embedded.url }));
   const destroy = dataSource.destroy.bind(dataSource);
   dataSource.destroy = () => destroy().finally(() => embedded.stop());
   return dataSource;

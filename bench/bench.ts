@@ -93,7 +93,7 @@ export class Bench {
   /** A migrated database. */
   async migrated(name: string): Promise<string> {
     const url = await this.server.createDatabase(name);
-    await migrate({ ...readConfig({}), databaseUrl: url });
+    await migrate({ ...readConfig({}), databaseUrl: url }, console.error);
     return url;
   }
 

@@ -46,7 +46,7 @@ interface Surroundings {
 export async function grow(server: BenchServer, options: Options, { cleanUp, setting, say }: Surroundings) {
   const growth = growthOf(options.grow!);
   const [emptyUrl, grownUrl] = [await server.createDatabase('empty'), await server.createDatabase('grown')];
-  for (const databaseUrl of [emptyUrl, grownUrl]) await migrate({ ...readConfig({}), databaseUrl });
+  for (const databaseUrl of [emptyUrl, grownUrl]) await migrate({ ...readConfig({}), databaseUrl }, console.error);
   const begin = performance.now();
   await growLedger(grownUrl, growth, say);
   const builtSeconds = (performance.now() - begin) / 1_000;

@@ -87,9 +87,11 @@ class Workers implements Serving {
 
   /** One worker's life; resolves at its end. */
   private live(place: number, onListening: () => void): Promise<{ pid?: number; end: string; failure?: string }> {
-    const { databaseUrl, externalStripe } = this.config;
+    const { databaseUrl, databaseRole, externalStripe } = this.config;
     const stripe = (externalStripe + place) % EXTERNAL_STRIPES;
-    const worker = cluster.fork({ DATABASE_URL: databaseUrl, EXTERNAL_STRIPE: String(stripe) });
+    const worker = cluster.fork({
+      ...{ DATABASE_URL: databaseUrl, DATABASE_ROLE: databaseRole || 'none', EXTERNAL_STRIPE: String(stripe) },
+    });
     this.alive.add(worker);
     worker.on('error', () => undefined); // a message that it did not live to read; its end follows
     let failure: string | undefined;

@@ -48,8 +48,7 @@ export function readConfig(variables: Record<string, string | undefined>) {
     ...readWebhooks(env, auth),
     /** Processes that share the port; the limits of pools and queues hold for each. */
     workers,
-    /** Empty: start the embedded PostgreSQL. */
-    databaseUrl: readDatabaseUrl(env),
+    ...readDatabase(env),
     /** Whether this process does what goes on beside requests: a service does, a command does not. */
     background: true,
     dataDir: env.text('DATA_DIR', '') || undefined,
@@ -75,10 +74,6 @@ export function readConfig(variables: Record<string, string | undefined>) {
     groupDeadlineMs: env.integer('GROUP_DEADLINE_MS', 10_000, 100, 600_000),
     /** Open live streams; about 20 KB each. */
     streamsMax: env.integer('STREAMS_MAX', 5_000, 1, 100_000),
-    databasePoolSizeMax: env.integer('DATABASE_POOL_SIZE_MAX', 10, 2, 1_000),
-    databaseConnectTimeoutMs: env.integer('DATABASE_CONNECT_TIMEOUT_MS', 5_000, 100, 600_000),
-    databaseStatementTimeoutMs: env.integer('DATABASE_STATEMENT_TIMEOUT_MS', 10_000, 100, 600_000),
-    databaseLockTimeoutMs: env.integer('DATABASE_LOCK_TIMEOUT_MS', 5_000, 100, 600_000),
     /** Of the first worker; the others take the ones that follow. */
     externalStripe: env.integer('EXTERNAL_STRIPE', stripeAtRandom(workers), 0, EXTERNAL_STRIPES - 1),
     /** Days and months of the wallets' limits begin at midnight here. */
@@ -144,10 +139,31 @@ function readTestClock(env: Environment, variables: Record<string, string | unde
   return isOn;
 }
 
-function readDatabaseUrl(env: Environment): string {
-  const url = env.text('DATABASE_URL', '');
+function readDatabase(env: Environment) {
+  return {
+    /** Empty: start the embedded PostgreSQL. */
+    databaseUrl: readDatabaseUrl(env, 'DATABASE_URL'),
+    /** Whoever owns the tables and migrates; empty: the same as `databaseUrl`. */
+    databaseOwnerUrl: readDatabaseUrl(env, 'DATABASE_OWNER_URL'),
+    /** What each connection of the service acts as; empty: as whoever it connects as. */
+    databaseRole: readDatabaseRole(env),
+    databasePoolSizeMax: env.integer('DATABASE_POOL_SIZE_MAX', 10, 2, 1_000),
+    databaseConnectTimeoutMs: env.integer('DATABASE_CONNECT_TIMEOUT_MS', 5_000, 100, 600_000),
+    databaseStatementTimeoutMs: env.integer('DATABASE_STATEMENT_TIMEOUT_MS', 10_000, 100, 600_000),
+    databaseLockTimeoutMs: env.integer('DATABASE_LOCK_TIMEOUT_MS', 5_000, 100, 600_000),
+  };
+}
+
+function readDatabaseRole(env: Environment): string {
+  const role = env.text('DATABASE_ROLE', 'asper_service');
+  env.check(/^[a-z_][a-z0-9_]{0,62}$/.test(role), 'DATABASE_ROLE', role, 'none, or small letters, digits and _');
+  return role === 'none' ? '' : role;
+}
+
+function readDatabaseUrl(env: Environment, name: string): string {
+  const url = env.text(name, '');
   const isRight = url === '' || /^postgres(ql)?:\/\/.+/.test(url);
-  env.check(isRight, 'DATABASE_URL', url, 'like postgresql://user:password@host:5432/database');
+  env.check(isRight, name, url, 'like postgresql://user:password@host:5432/database');
   return url;
 }
 

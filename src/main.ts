@@ -17,8 +17,9 @@ async function start(): Promise<void> {
   try {
     const given = readConfig(process.env);
     if (!given.databaseUrl) embedded = await openEmbedded({ dataDir: given.dataDir, role: 'service', log: say });
-    const config = { ...given, databaseUrl: embedded?.url ?? given.databaseUrl };
-    await migrate(config);
+    const onDatabase = { ...given, databaseUrl: embedded?.url ?? given.databaseUrl };
+    const { databaseRole } = await migrate(onDatabase, say);
+    const config = { ...onDatabase, databaseRole };
     const serving = await serveAsConfigured(config);
 
     let stopping: Promise<void> | undefined;

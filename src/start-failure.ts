@@ -1,5 +1,6 @@
 import { ConfigError } from './config.js';
 import { EmbeddedDatabaseError } from './database/embedded.system.js';
+import { MigrationRefused } from './database/migrate.js';
 import { isDatabaseError } from './database/sqlstate.js';
 
 /** What a worker said before it ended, or how it ended; one sentence already. */
@@ -13,7 +14,8 @@ export function whyNotStarted(error: unknown): string {
   }
   if (code === 'EADDRNOTAVAIL' || code === 'EACCES') return `HOST and PORT cannot be listened on: ${message}`;
   if (error instanceof ConfigError) return `${message}\n.env.example explains every variable.`;
-  if (error instanceof EmbeddedDatabaseError || error instanceof WorkerStartError) return message;
+  if (error instanceof EmbeddedDatabaseError || error instanceof MigrationRefused || error instanceof WorkerStartError)
+    return message;
   if (isDatabaseError(error)) return `The database of DATABASE_URL cannot be used: ${message || code}`;
   return stack ?? String(error);
 }

@@ -13,6 +13,7 @@ import { DataSource } from 'typeorm';
 import { clockFunctions } from '../../migrations/1764250000000-clock.js';
 import { CONFIG, type Config } from '../config.js';
 import type { RawRow } from '../database/raw-row.js';
+import { asOwner } from '../database/migrate.js';
 import { inTransaction } from '../database/transaction.js';
 import { Problem } from '../errors.js';
 
@@ -61,18 +62,21 @@ export class Clock implements OnApplicationBootstrap, BeforeApplicationShutdown 
    */
   async setAhead(seconds: number): Promise<void> {
     if (!this.config.testClock) throw new Problem('test_clock_off', 'The service runs by the real time.');
-    await inTransaction(this.dataSource, async (runner) => {
-      // One at a time: each reads how far ahead it is, and writes.
-      await runner.query('SELECT pg_advisory_xact_lock($1)', [ADVANCE_LOCK]);
-      const [row]: RawRow[] = await runner.query(AHEAD);
-      if (seconds * 1_000 < Number(row!.ahead_ms)) {
-        throw Problem.field(
-          'ahead_seconds',
-          `must not be less than ${row!.ahead_ms / 1_000}: the clock never goes back`,
-        );
-      }
-      await runner.query(clockFunctions(`${seconds} seconds`));
-    });
+    // It replaces functions, which the service's own role may not.
+    await asOwner(this.config, (owner) =>
+      inTransaction(owner, async (runner) => {
+        // One at a time: each reads how far ahead it is, and writes.
+        await runner.query('SELECT pg_advisory_xact_lock($1)', [ADVANCE_LOCK]);
+        const [row]: RawRow[] = await runner.query(AHEAD);
+        if (seconds * 1_000 < Number(row!.ahead_ms)) {
+          throw Problem.field(
+            'ahead_seconds',
+            `must not be less than ${row!.ahead_ms / 1_000}: the clock never goes back`,
+          );
+        }
+        await runner.query(clockFunctions(`${seconds} seconds`));
+      }),
+    );
     await this.look();
   }
 

@@ -7,6 +7,8 @@
 export const SERIALIZATION_FAILURE = '40001';
 export const DEADLOCK_DETECTED = '40P01';
 export const UNIQUE_VIOLATION = '23505';
+export const DUPLICATE_OBJECT = '42710';
+export const INSUFFICIENT_PRIVILEGE = '42501';
 export const LOCK_NOT_AVAILABLE = '55P03';
 
 /** The five characters of a SQLSTATE, or nothing where the server never answered. */

@@ -21,7 +21,8 @@ export async function withDatabase<T>(
     : await openEmbedded({ dataDir: config.dataDir, role: 'command', log });
   try {
     const onDatabase = { ...config, databaseUrl: embedded?.url ?? config.databaseUrl };
-    return await work(onDatabase, await migrate(onDatabase));
+    const { migrations, databaseRole } = await migrate(onDatabase, log);
+    return await work({ ...onDatabase, databaseRole }, migrations);
   } finally {
     await embedded?.stop();
   }

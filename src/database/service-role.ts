@@ -1,0 +1,94 @@
+/**
+ * The role that the service acts as (SECURITY): it has no right to what no statement of the service does. Entries,
+ * transactions and the audit log it can read and add to, and nothing else; the schema it cannot change. Whoever
+ * migrates owns the tables; each connection of the service gives that up (`SET ROLE`) before it does anything.
+ */
+import type { QueryRunner } from 'typeorm';
+import type { Config } from '../config.js';
+import type { RawRow } from './raw-row.js';
+import { DUPLICATE_OBJECT, INSUFFICIENT_PRIVILEGE, sqlState, UNIQUE_VIOLATION } from './sqlstate.js';
+
+const INSERT = ['INSERT'];
+const CHANGE = ['INSERT', 'UPDATE'];
+const ALL = ['DELETE', 'INSERT', 'UPDATE'];
+
+/** What the service may do beside SELECT. What is not here it may only read. */
+export const RIGHTS: Record<string, string[]> = {
+  ...{ transactions: INSERT, entries: INSERT, hold_changes: INSERT, wallet_status_changes: INSERT, audit_log: INSERT },
+  ...{ users: CHANGE, wallets: CHANGE, holds: CHANGE, schedules: CHANGE, api_keys: CHANGE, outbox_place: ['UPDATE'] },
+  // Old ones go after their time, and are not changed before.
+  ...{ idempotency_keys: ['DELETE', 'INSERT'], outbox: ['DELETE', 'INSERT'], outbox_batches: ALL },
+  ...{ wallet_names: ALL, wallet_limits: ALL, webhook_endpoints: ALL, webhook_deliveries: ALL },
+  ...{ sessions: ALL, refresh_tokens: ALL, one_time_codes: ALL, signing_keys: ALL, rate_limits: ALL },
+};
+
+/** The owner of the tables may make no role, or let nobody become it. */
+export class RoleRefused extends Error {}
+
+/**
+ * Makes the role where it is missing, gives it these rights and no others, and lets the service's user become it. Where all
+ * is as it should be, as at nearly every start, it only looks.
+ * @param runner connected as the owner of the tables
+ * @throws {RoleRefused}
+ */
+export async function makeServiceRole(runner: QueryRunner, role: string, { databaseUrl }: Config): Promise<void> {
+  try {
+    await makeRole(runner, role);
+    const [{ owner }] = (await runner.query('SELECT current_user AS owner')) as [{ owner: string }];
+    const user = decodeURIComponent(new URL(databaseUrl).username) || owner;
+    for (const member of new Set([owner, user])) await allow(runner, role, member);
+    if (await hasRights(runner, role)) return;
+    // All at once: another process may be serving under this role.
+    await runner.startTransaction();
+    for (const statement of grants(role)) await runner.query(statement);
+    await runner.commitTransaction();
+  } catch (error) {
+    if (runner.isTransactionActive) await runner.rollbackTransaction();
+    if (sqlState(error) === INSUFFICIENT_PRIVILEGE) throw new RoleRefused((error as Error).message);
+    throw error;
+  }
+}
+
+/** Roles are the whole server's: another process, on another database, may be making it as well. */
+async function makeRole(runner: QueryRunner, role: string): Promise<void> {
+  const rows: unknown[] = await runner.query('SELECT FROM pg_roles WHERE rolname = $1', [role]);
+  if (rows.length > 0) return;
+  await runner.query(`CREATE ROLE ${quoted(role)} NOLOGIN`).catch((error: unknown) => {
+    const state = sqlState(error);
+    if (state !== DUPLICATE_OBJECT && state !== UNIQUE_VIOLATION) throw error;
+  });
+}
+
+/** A superuser may become anybody, and needs no membership. */
+async function allow(runner: QueryRunner, role: string, member: string): Promise<void> {
+  const [row]: RawRow[] = await runner.query(`SELECT pg_has_role($1, $2, 'MEMBER') AS may`, [member, role]);
+  if (!row!.may) await runner.query(`GRANT ${quoted(role)} TO ${quoted(member)}`);
+}
+
+async function hasRights(runner: QueryRunner, role: string): Promise<boolean> {
+  const rows: RawRow[] = await runner.query(RIGHTS_OF, [role]);
+  return rows.every(({ name, rights }) => rights === (RIGHTS[name] ?? []).concat('SELECT').toSorted().join(' '));
+}
+
+function grants(role: string): string[] {
+  const to = `TO ${quoted(role)}`;
+  return [
+    `GRANT USAGE ON SCHEMA public ${to}`,
+    `REVOKE ALL ON ALL TABLES IN SCHEMA public FROM ${quoted(role)}`,
+    `GRANT SELECT ON ALL TABLES IN SCHEMA public ${to}`,
+    `GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public ${to}`,
+    ...Object.entries(RIGHTS).map(([table, rights]) => `GRANT ${rights.join(', ')} ON ${table} ${to}`),
+  ];
+}
+
+function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** Each table, with what the role may do there. */
+const RIGHTS_OF = `
+  SELECT c.relname AS name, coalesce(string_agg(a.privilege_type, ' ' ORDER BY a.privilege_type COLLATE "C"), '') AS rights
+    FROM pg_class c
+    LEFT JOIN LATERAL (
+      SELECT DISTINCT privilege_type FROM aclexplode(c.relacl) WHERE grantee = (SELECT oid FROM pg_roles WHERE rolname = $1)) a ON true
+   WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') GROUP BY c.relname`;

@@ -1,0 +1,112 @@
+/** S11: what the service acts as can change no entry and no table, and has just the rights that it needs. */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
+import { RIGHTS } from '../src/database/service-role.js';
+import { expectStatus } from './support/client.js';
+import { failedStart, startService, TestDatabase, type Service } from './support/service.js';
+
+const ROLE = 'asper_service';
+
+describe('the role of the service', () => {
+  let service: Service;
+  let database: TestDatabase;
+  beforeAll(async () => {
+    service = await startService();
+    ({ database } = service);
+  });
+  afterAll(() => service.stop());
+
+  /** The SQLSTATE of a statement of the role, as each connection of the service is. */
+  async function stateOf(sql: string, role = ROLE): Promise<string> {
+    const client = new pg.Client({ connectionString: database.url });
+    await client.connect();
+    try {
+      await client.query(`SET ROLE ${role}`);
+      await client.query(sql);
+      return 'done';
+    } catch (error) {
+      return (error as { code: string }).code;
+    } finally {
+      await client.end();
+    }
+  }
+
+  it('is that of each of its connections', async () => {
+    const wallet = await service.api.newWallet('5.00');
+    expectStatus(201, await service.api.debit(wallet.id, '1.00'));
+    // What a connection acts as is seen from inside alone: a trigger says it.
+    await database.query(`
+      CREATE TABLE seen (who text); GRANT INSERT ON seen TO PUBLIC;
+      CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO seen VALUES (current_user); RETURN NULL; END $$;
+      CREATE TRIGGER see AFTER INSERT ON transactions FOR EACH ROW EXECUTE FUNCTION see()`);
+    for (let n = 0; n < 3; n++) expectStatus(201, await service.api.debit(wallet.id, '1.00'));
+    expect(await database.query('SELECT DISTINCT who FROM seen')).toEqual([{ who: ROLE }]);
+    await database.query('DROP TRIGGER see ON transactions; DROP TABLE seen');
+  });
+
+  it.each([
+    'UPDATE entries SET amount = 1',
+    'DELETE FROM entries',
+    'TRUNCATE entries',
+    'UPDATE transactions SET amount = 1',
+    'DELETE FROM transactions',
+    'UPDATE audit_log SET reason = NULL',
+    'DELETE FROM audit_log',
+    'DELETE FROM wallets',
+    'DELETE FROM users',
+    'UPDATE idempotency_keys SET status_code = 200',
+    'DELETE FROM hold_changes',
+    'INSERT INTO migrations (timestamp, name) VALUES (1, $$x$$)',
+    'CREATE TABLE public.mine (id int)',
+    'DROP TABLE entries',
+    'ALTER TABLE entries DISABLE TRIGGER USER',
+    'ALTER TABLE wallets DROP CONSTRAINT wallets_floor_holds',
+    'DROP FUNCTION refuse_change CASCADE',
+    'CREATE OR REPLACE FUNCTION public.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$',
+    `SET session_replication_role = 'replica'`,
+    'CREATE ROLE another',
+    `COPY entries TO PROGRAM 'cat'`,
+  ])('may not: %s', async (sql) => {
+    expect(await stateOf(sql)).toBe('42501');
+  });
+
+  it('has rights on tables that are there, and for each table somebody has thought about it', async () => {
+    const tables = await database.query(`SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'`);
+    const readOnly = ['migrations'];
+    expect([...Object.keys(RIGHTS), ...readOnly].toSorted()).toEqual(
+      tables.map(({ name }) => name as string).toSorted(),
+    );
+  });
+
+  it('gets its rights back at the next start, and loses what it should not have', async () => {
+    await database.query(`REVOKE INSERT ON entries FROM ${ROLE}; GRANT UPDATE ON entries TO ${ROLE}`);
+    const second = await startService({}, { database });
+    expect(await stateOf('UPDATE entries SET leg = leg')).toBe('42501');
+    const wallet = await second.api.newWallet('5.00');
+    expect((await service.api.wallet(wallet.id)).balance).toBe('5.00');
+    await second.stop();
+  });
+
+  it('can be had by a user who owns nothing, who migrates nothing either', async () => {
+    const user = `app_${Date.now()}`;
+    await database.query(`CREATE ROLE ${user} LOGIN PASSWORD 'secret'`);
+    const url = new URL(database.url);
+    [url.username, url.password] = [user, 'secret'];
+    const env = { DATABASE_URL: url.href };
+    // Nobody has let it yet.
+    const refused = await failedStart(env);
+    expect([refused.code, refused.said]).toEqual([1, expect.stringContaining('DATABASE_OWNER_URL')]);
+    const first = await startService({ ...env, DATABASE_OWNER_URL: database.url }, { database });
+    await first.stop();
+    const second = await startService(env, { database });
+    const wallet = await second.api.newWallet('5.00');
+    expectStatus(201, await second.api.debit(wallet.id, '1.00'));
+    await second.stop();
+    expect(await database.asper('check')).toMatchObject({ code: 0 });
+    const [newest] = await database.query('SELECT max(id) AS id FROM migrations');
+    await database.query(`DELETE FROM migrations WHERE id = ${newest.id}`);
+    const old = await failedStart(env);
+    expect([old.code, old.said]).toEqual([1, expect.stringContaining('Run `asper migrate` with DATABASE_OWNER_URL')]);
+    await database.query(`REVOKE ${ROLE} FROM ${user}; DROP ROLE ${user}`);
+  }, 30_000);
+});
