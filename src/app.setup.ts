@@ -11,6 +11,7 @@ import type { Config } from './config.js';
 import { sendProblem } from './error.filter.js';
 import { ACCESS_TOKEN, API_KEY } from './auth/access.js';
 import { Problem } from './errors.js';
+import { InFlight } from './in-flight.js';
 import { allowOrigins, securityHeaders, serverOptions } from './transport.js';
 
 const LOG_LEVELS: LogLevel[] = ['fatal', 'error', 'warn', 'log', 'debug'];
@@ -19,10 +20,7 @@ const LOG_LEVELS: LogLevel[] = ['fatal', 'error', 'warn', 'log', 'debug'];
  * Builds the application: routes, validation, error bodies, request ids, Swagger UI at /docs.
  * @param module other routes on the same set-up: the bench's empty one.
  */
-export async function createApp(
-  config: Config,
-  module: Type | DynamicModule = AppModule.with(config),
-): Promise<NestFastifyApplication> {
+export async function createApp(config: Config, module?: Type | DynamicModule): Promise<NestFastifyApplication> {
   const headersOf = await securityHeaders(config);
   const begin = (request: FastifyRequest, reply: FastifyReply) =>
     reply.header('X-Request-Id', request.id).headers(headersOf(request.raw.url!));
@@ -38,20 +36,25 @@ export async function createApp(
     // No Nest middleware is used; without its plugin a request passes one hook less.
     skipMiddie: true,
   });
-  const app = await NestFactory.create<NestFastifyApplication>(module, adapter, {
+  const app = await NestFactory.create<NestFastifyApplication>(module ?? AppModule.with(config), adapter, {
     logger: logger(config),
     abortOnError: false,
     // Fastify's own JSON parser stays; Nest would add one for forms, which other sites' pages can send unasked.
     bodyParser: false,
   });
   const fastify = adapter.getInstance();
+  const inFlight = module ? undefined : app.get(InFlight);
   fastify.removeContentTypeParser('text/plain');
   fastify.server.maxHeadersCount = 0; // Node would drop what is beyond 2,000 without a word; 16 KiB bound them
   fastify.addHook('onRequest', (request, reply, done) => {
     begin(request, reply);
-    if (!adapter.isStopping) return done();
-    void reply.header('Connection', 'close');
-    sendProblem(new Problem('shutting_down', 'This process is stopping.', { retryAfterSeconds: 1 }), request, reply);
+    try {
+      if (adapter.isStopping) throw stopping(reply);
+      inFlight?.begin(request, reply);
+    } catch (problem) {
+      return sendProblem(problem, request, reply);
+    }
+    done();
   });
   allowOrigins(app, config);
   // Routes are registered later, on init.
@@ -67,6 +70,11 @@ export async function createApp(
     });
   }
   return app;
+}
+
+function stopping(reply: FastifyReply): Problem {
+  void reply.header('Connection', 'close');
+  return new Problem('shutting_down', 'This process is stopping.', { retryAfterSeconds: 1 });
 }
 
 /** The OpenAPI document of the application; `openapi.json` in the repository is this, printed. */

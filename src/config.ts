@@ -64,6 +64,7 @@ export function readConfig(variables: Record<string, string | undefined>) {
     /** The attempts at deliveries that have ended can be looked up for this long. */
     deliveryRetentionDays: env.integer('DELIVERY_RETENTION_DAYS', 30, 1, 36_500),
     retentionSweepSeconds: env.integer('RETENTION_SWEEP_SECONDS', 60, 1, 86_400),
+    ...readLoad(env, auth.production),
     /** Postings that may wait in memory. Past it the answer is 503 at once. At 8,000 a second, half a second. */
     queueLengthMax: env.integer('QUEUE_LENGTH_MAX', 4_096, 1, 1_000_000),
     /** Postings committed together. Batches of 500 go a quarter faster than with 512, as four share the wallets' rows. */
@@ -137,6 +138,20 @@ function readTestClock(env: Environment, variables: Record<string, string | unde
     env.problems.push('TEST_CLOCK=on lets holds run out early and is refused with NODE_ENV=production');
   }
   return isOn;
+}
+
+/** How much is taken on at once, and for how long. */
+function readLoad(env: Environment, production: boolean) {
+  return {
+    /** A posting that has waited this long is refused, without having been begun. */
+    queueWaitMsMax: env.integer('QUEUE_WAIT_MS_MAX', 5_000, 100, 600_000),
+    /** Requests under way in a process; further ones hear 503 before their body is read. */
+    requestsMax: env.integer('REQUESTS_MAX', 10_000, 1, 1_000_000),
+    /** By then every request has an answer. */
+    requestDeadlineMs: env.integer('REQUEST_DEADLINE_MS', 15_000, 100, 600_000),
+    /** Between the signal to stop and the end of serving: whoever sends requests here notices that it is not ready. */
+    shutdownGraceMs: env.integer('SHUTDOWN_GRACE_MS', production ? 3_000 : 0, 0, 60_000),
+  };
 }
 
 function readDatabase(env: Environment) {

@@ -1,15 +1,20 @@
 /** The application, listening: all of the service in one process, or what each worker of several does. */
 import { createApp } from './app.setup.js';
 import type { Config } from './config.js';
+import { InFlight } from './in-flight.js';
 
 export interface Serving {
   url: string;
-  /** Takes no further connections, answers the requests under way, and resolves when all of them have ended. */
+  /** Serves on while others notice, then takes no further connections, answers the requests under way, and resolves when all of them have ended. */
   stop(): Promise<void>;
 }
 
 export async function serve(config: Config): Promise<Serving> {
   const app = await createApp(config);
   await app.listen(config.port, config.host);
-  return { url: await app.getUrl(), stop: () => app.close() };
+  const stop = async () => {
+    await app.get(InFlight).drain();
+    await app.close();
+  };
+  return { url: await app.getUrl(), stop };
 }

@@ -16,6 +16,15 @@ export const TRANSPORT_ERRORS = {
     cause: 'Headers and body did not arrive within 30 seconds. Nothing was written.',
     fix: 'Repeat with the same key on a new connection.',
   },
+  deadline_exceeded: {
+    status: 503,
+    title: 'No answer in time',
+    retryable: true,
+    cause:
+      'The request was not answered within REQUEST_DEADLINE_MS, as the database is slow or away. What it asked for may be done, ' +
+      'or still be done.',
+    fix: 'Repeat it; if it writes, with the same key: it is done once.',
+  },
   headers_too_large: {
     status: 431,
     title: 'The headers are too large',

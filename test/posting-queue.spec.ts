@@ -18,9 +18,10 @@ function waiting(id: string, walletIds: string[]): Waiting {
     ],
   }));
   const nobody = () => undefined;
-  return { instruction: { id, scope: '', postings }, resolve: nobody, reject: nobody, passedOver: 0 };
+  return { instruction: { id, scope: '', postings }, resolve: nobody, reject: nobody, since: 0, passedOver: 0 };
 }
 
+const LIMITS = { lengthMax: 1_000_000, waitMsMax: 60_000 };
 const idsOf = (group: Waiting[]) => group.map(({ instruction }) => instruction.id);
 
 /** What has arrived, in order, and what has become of it. */
@@ -30,7 +31,7 @@ interface Model {
 
 /** The queue, and the group that each lane has under way. */
 class Real {
-  readonly queue = new PostingQueue();
+  readonly queue = new PostingQueue(LIMITS);
   readonly underWay: Partial<Record<Lane, Waiting[]>> = {};
 
   blockedWallets(): Map<string, number> {
@@ -161,7 +162,7 @@ describe('the queue of postings', () => {
   });
 
   it('has what was passed over wait the second time, with what comes after it on its wallets, and no others', () => {
-    const queue = new PostingQueue();
+    const queue = new PostingQueue(LIMITS);
     for (const [i, walletIds] of [['a', 'b'], ['b'], ['c'], [EXTERNAL]].entries())
       queue.add(waiting(`${i}`, walletIds));
     for (const left of [['2', '3'], []]) {
@@ -181,7 +182,7 @@ describe('the queue of postings', () => {
   });
 
   it('moves nothing to the other lane before what came earlier on its other wallets', () => {
-    const queue = new PostingQueue();
+    const queue = new PostingQueue(LIMITS);
     queue.add(waiting('0', ['a']));
     for (let time = 1; time <= 2; time++) queue.putBack(queue.take('passing', 100));
     for (const [i, walletIds] of [['b'], ['a', 'b'], ['c']].entries()) queue.add(waiting(`${i + 1}`, walletIds));

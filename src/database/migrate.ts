@@ -1,4 +1,4 @@
-import { DataSource, type QueryRunner } from 'typeorm';
+import { DataSource } from 'typeorm';
 import { databaseOptions } from '../../ormconfig.js';
 import type { Config } from '../config.js';
 import { makeServiceRole, RoleRefused } from './service-role.js';
@@ -26,7 +26,7 @@ export async function migrate(
     try {
       await turn.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
       const migrations = (await dataSource.runMigrations().catch(refused)).map(({ name }) => name);
-      return { migrations, databaseRole: await serviceRole(turn, config, warn) };
+      return { migrations, databaseRole: await serviceRole(dataSource, config, warn) };
     } finally {
       await turn.release();
     }
@@ -41,11 +41,11 @@ function refused(error: unknown): never {
   );
 }
 
-async function serviceRole(runner: QueryRunner, config: Config, warn: (line: string) => void): Promise<string> {
+async function serviceRole(owner: DataSource, config: Config, warn: (line: string) => void): Promise<string> {
   const { databaseRole } = config;
   if (databaseRole === '') return '';
   try {
-    await makeServiceRole(runner, databaseRole, config);
+    await makeServiceRole(owner, databaseRole, config);
     return databaseRole;
   } catch (error) {
     if (!(error instanceof RoleRefused)) throw error;

@@ -3,10 +3,11 @@
  * transactions and the audit log it can read and add to, and nothing else; the schema it cannot change. Whoever
  * migrates owns the tables; each connection of the service gives that up (`SET ROLE`) before it does anything.
  */
-import type { QueryRunner } from 'typeorm';
+import type { DataSource } from 'typeorm';
 import type { Config } from '../config.js';
 import type { RawRow } from './raw-row.js';
 import { DUPLICATE_OBJECT, INSUFFICIENT_PRIVILEGE, sqlState, UNIQUE_VIOLATION } from './sqlstate.js';
+import { inTransaction } from './transaction.js';
 
 const INSERT = ['INSERT'];
 const CHANGE = ['INSERT', 'UPDATE'];
@@ -28,45 +29,44 @@ export class RoleRefused extends Error {}
 /**
  * Makes the role where it is missing, gives it these rights and no others, and lets the service's user become it. Where all
  * is as it should be, as at nearly every start, it only looks.
- * @param runner connected as the owner of the tables
+ * @param owner connected as the owner of the tables
  * @throws {RoleRefused}
  */
-export async function makeServiceRole(runner: QueryRunner, role: string, { databaseUrl }: Config): Promise<void> {
+export async function makeServiceRole(owner: DataSource, role: string, { databaseUrl }: Config): Promise<void> {
   try {
-    await makeRole(runner, role);
-    const [{ owner }] = (await runner.query('SELECT current_user AS owner')) as [{ owner: string }];
-    const user = decodeURIComponent(new URL(databaseUrl).username) || owner;
-    for (const member of new Set([owner, user])) await allow(runner, role, member);
-    if (await hasRights(runner, role)) return;
+    await makeRole(owner, role);
+    const [{ name }] = (await owner.query('SELECT current_user AS name')) as [{ name: string }];
+    const user = decodeURIComponent(new URL(databaseUrl).username) || name;
+    for (const member of new Set([name, user])) await allow(owner, role, member);
+    if (await hasRights(owner, role)) return;
     // All at once: another process may be serving under this role.
-    await runner.startTransaction();
-    for (const statement of grants(role)) await runner.query(statement);
-    await runner.commitTransaction();
+    await inTransaction(owner, async (runner) => {
+      for (const statement of grants(role)) await runner.query(statement);
+    });
   } catch (error) {
-    if (runner.isTransactionActive) await runner.rollbackTransaction();
     if (sqlState(error) === INSUFFICIENT_PRIVILEGE) throw new RoleRefused((error as Error).message);
     throw error;
   }
 }
 
 /** Roles are the whole server's: another process, on another database, may be making it as well. */
-async function makeRole(runner: QueryRunner, role: string): Promise<void> {
-  const rows: unknown[] = await runner.query('SELECT FROM pg_roles WHERE rolname = $1', [role]);
+async function makeRole(owner: DataSource, role: string): Promise<void> {
+  const rows: unknown[] = await owner.query('SELECT FROM pg_roles WHERE rolname = $1', [role]);
   if (rows.length > 0) return;
-  await runner.query(`CREATE ROLE ${quoted(role)} NOLOGIN`).catch((error: unknown) => {
+  await owner.query(`CREATE ROLE ${quoted(role)} NOLOGIN`).catch((error: unknown) => {
     const state = sqlState(error);
     if (state !== DUPLICATE_OBJECT && state !== UNIQUE_VIOLATION) throw error;
   });
 }
 
 /** A superuser may become anybody, and needs no membership. */
-async function allow(runner: QueryRunner, role: string, member: string): Promise<void> {
-  const [row]: RawRow[] = await runner.query(`SELECT pg_has_role($1, $2, 'MEMBER') AS may`, [member, role]);
-  if (!row!.may) await runner.query(`GRANT ${quoted(role)} TO ${quoted(member)}`);
+async function allow(owner: DataSource, role: string, member: string): Promise<void> {
+  const [row]: RawRow[] = await owner.query(`SELECT pg_has_role($1, $2, 'MEMBER') AS may`, [member, role]);
+  if (!row!.may) await owner.query(`GRANT ${quoted(role)} TO ${quoted(member)}`);
 }
 
-async function hasRights(runner: QueryRunner, role: string): Promise<boolean> {
-  const rows: RawRow[] = await runner.query(RIGHTS_OF, [role]);
+async function hasRights(owner: DataSource, role: string): Promise<boolean> {
+  const rows: RawRow[] = await owner.query(RIGHTS_OF, [role]);
   return rows.every(({ name, rights }) => rights === (RIGHTS[name] ?? []).concat('SELECT').toSorted().join(' '));
 }
 

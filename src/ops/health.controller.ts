@@ -2,13 +2,19 @@ import { Controller, Get, Inject } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiProperty, ApiTags } from '@nestjs/swagger';
 import { Public } from '../auth/access.js';
 import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { DataSource } from 'typeorm';
 import { CONFIG, type Config } from '../config.js';
 import { Problem } from '../errors.js';
+import type { RawRow } from '../database/raw-row.js';
+import { InFlight } from '../in-flight.js';
 import { ApiErrors } from '../openapi.js';
 import { packageFile } from '../package-root.js';
 
 const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string };
+
+/** Whoever asks waits about as long. */
+const READY_MS_MAX = 2_000;
 
 class HealthBody {
   @ApiProperty({ enum: ['ok'], example: 'ok' }) status: 'ok';
@@ -25,6 +31,7 @@ class VersionBody {
 export class HealthController {
   constructor(
     private readonly dataSource: DataSource,
+    private readonly inFlight: InFlight,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -39,14 +46,26 @@ export class HealthController {
 
   @Get('health/ready')
   @Public()
-  @ApiOperation({ summary: 'The service can do its work: the database answers' })
+  @ApiOperation({
+    summary: 'It can do its work: the database answers, its schema is new enough, and it is not about to stop',
+  })
   @ApiOkResponse({ type: HealthBody })
-  @ApiErrors('database_unavailable')
+  @ApiErrors('database_unavailable', 'shutting_down')
   async ready(): Promise<HealthBody> {
-    await this.dataSource.query('SELECT 1').catch(() => {
-      throw new Problem('database_unavailable', 'The database does not answer.', { retryAfterSeconds: 1 });
-    });
+    if (this.inFlight.isDraining) {
+      throw new Problem('shutting_down', 'This process is about to stop.', { retryAfterSeconds: 1 });
+    }
+    const problem = await Promise.race([this.databaseProblem(), late()]);
+    if (problem) throw new Problem('database_unavailable', problem, { retryAfterSeconds: 1 });
     return { status: 'ok' };
+  }
+
+  private async databaseProblem(): Promise<string | undefined> {
+    const names = this.dataSource.migrations.map(({ name, constructor }) => name ?? constructor.name);
+    const query = 'SELECT count(*)::int AS count FROM migrations WHERE name = ANY($1)';
+    const rows = await this.dataSource.query<RawRow[]>(query, [names]).catch(() => undefined);
+    if (!rows) return 'The database does not answer.';
+    return rows[0]!.count < names.length ? 'The schema is older than this build: run `asper migrate`.' : undefined;
   }
 
   @Get('version')
@@ -57,4 +76,9 @@ export class HealthController {
   version(): VersionBody {
     return { version, node: process.version, locking: this.config.locking };
   }
+}
+
+async function late(): Promise<string> {
+  await delay(READY_MS_MAX, undefined, { ref: false });
+  return `The database does not answer within ${READY_MS_MAX} ms.`;
 }

@@ -11,9 +11,9 @@ import { DataSource, type QueryRunner } from 'typeorm';
 import { AuditService, type CallersAct } from '../audit/audit.service.js';
 import { CONFIG, type Config } from '../config.js';
 import { allSettled } from '../database/all-settled.js';
-import { isDatabaseError, isDatabaseFault, LOCK_NOT_AVAILABLE, sqlState } from '../database/sqlstate.js';
+import { isDatabaseFault, LOCK_NOT_AVAILABLE, sqlState } from '../database/sqlstate.js';
 import { CommitUnknownError, inPipelinedTransaction, type PipelinedTransaction } from '../database/transaction.js';
-import { ERRORS, Problem } from '../errors.js';
+import { ERRORS } from '../errors.js';
 import { Outbox } from '../events/outbox.service.js';
 import { IdempotencyStore, type FoundOutcome, type KeyRow } from '../idempotency/idempotency.store.js';
 import { dayIn } from '../time-zone.js';
@@ -21,6 +21,7 @@ import { HoldStore } from './hold.store.js';
 import { releaseExpired } from './hold.rules.js';
 import { Ledger, walletIdsOf, type Posted } from './ledger.js';
 import { eventsOf } from './posting.events.js';
+import { asProblem, backoffMs, describe, isRetryable } from './posting.failures.js';
 import { decide, type Decision, type Work } from './posting.rules.js';
 import { PostingQueue, withoutPassedOver, type Lane, type Waiting } from './posting.queue.js';
 import { PostingStore } from './posting.store.js';
@@ -44,7 +45,7 @@ export type InstructionOutcome = Decision | (FoundOutcome & { now: Date });
 @Injectable()
 export class PostingEngine implements BeforeApplicationShutdown {
   private readonly logger = new Logger(PostingEngine.name);
-  private readonly queue = new PostingQueue();
+  private readonly queue: PostingQueue;
   private readonly running: Partial<Record<Lane, Promise<void>>> = {};
 
   constructor(
@@ -56,7 +57,9 @@ export class PostingEngine implements BeforeApplicationShutdown {
     private readonly audit: AuditService,
     private readonly outbox: Outbox,
     @Inject(CONFIG) private readonly config: Config,
-  ) {}
+  ) {
+    this.queue = new PostingQueue({ lengthMax: config.queueLengthMax, waitMsMax: config.queueWaitMsMax });
+  }
 
   /**
    * Queues an instruction and resolves with its outcome after COMMIT. Keys must be unique among instructions in
@@ -65,13 +68,15 @@ export class PostingEngine implements BeforeApplicationShutdown {
    *   written, `outcome_unknown` when nobody can tell yet.
    */
   post(instruction: Instruction): Promise<InstructionOutcome> {
-    if (this.queue.length >= this.config.queueLengthMax) {
-      throw new Problem('overloaded', 'The queue of postings is full.', { retryAfterSeconds: 1 });
-    }
     return new Promise((resolve, reject) => {
-      this.queue.add({ instruction, resolve, reject, passedOver: 0 });
+      this.queue.add({ instruction, resolve, reject, since: performance.now(), passedOver: 0 });
       this.start('passing');
     });
+  }
+
+  /** Whether a further posting would be refused. */
+  get isFull(): boolean {
+    return this.queue.isFull;
   }
 
   /** Waits until nothing is queued or committing. */
@@ -303,39 +308,4 @@ function keyRow({ id, scope, key, fingerprint, keep }: Instruction, decision: De
     return { ...row, statusCode: ERRORS[code].status, body: { code, detail, errors } };
   }
   return keep ? { ...row, ...keep(decision) } : { ...row, statusCode: 201, transactionId: id };
-}
-
-/**
- * Another attempt can help: somebody else moved first, or the connection went away. A unique violation (23505) is a key
- * that another process has used meanwhile, or the transaction of an earlier attempt, whose COMMIT was lost and came
- * through late; the next attempt finds it.
- */
-function isRetryable(error: unknown): boolean {
-  if (error instanceof CommitUnknownError) return true;
-  const state = sqlState(error);
-  if (state === undefined) return isDatabaseError(error);
-  return /^(40001|40P01|23505|08|57P0|25006)/.test(state);
-}
-
-/** Conflicts are over in milliseconds, a lost database in seconds. Full jitter keeps processes from marching in step. */
-function backoffMs(attempt: number, error: unknown): number {
-  const capMs = sqlState(error) ? 50 : 1_000;
-  return Math.random() * Math.min(capMs, 5 * 2 ** attempt);
-}
-
-function asProblem(error: unknown, commitUnknown: boolean): Problem {
-  if (commitUnknown) {
-    return new Problem('outcome_unknown', 'The connection was lost during the commit.', { retryAfterSeconds: 1 });
-  }
-  if (isDatabaseFault(error) || /^40/.test(sqlState(error) ?? '')) {
-    return new Problem('database_unavailable', 'The database did not take the posting in time.', {
-      retryAfterSeconds: 1,
-    });
-  }
-  return new Problem('internal_error', 'The posting met a state that the service did not expect.', { cause: error });
-}
-
-function describe(error: unknown): string {
-  const cause = error instanceof CommitUnknownError ? error.cause : error;
-  return `${sqlState(cause) ?? ''} ${cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)}`.trim();
 }

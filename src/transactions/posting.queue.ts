@@ -4,6 +4,7 @@
  * whatever names one of them after it: nobody overtakes on a customer's wallet, and nobody queues behind a wallet of
  * others. Both lanes may be at work at once, so what one of them has taken shares no customer's wallet with the other.
  */
+import { Problem } from '../errors.js';
 import { isExternalWalletId } from '../wallets/external-wallets.js';
 import { walletIdsOf } from './ledger.js';
 import type { Instruction, InstructionOutcome } from './posting.engine.js';
@@ -14,10 +15,14 @@ export interface Waiting {
   instruction: Instruction;
   resolve: (outcome: InstructionOutcome) => void;
   reject: (error: unknown) => void;
+  /** When it arrived: `performance.now()`. */
+  since: number;
   /** How often a group has passed over it. */
   passedOver: number;
 }
 
+/** How often what waits is held against its time. */
+const CHECK_EVERY_MS = 250;
 /** The second time shows that it was no coincidence. */
 const PASSED_OVER_MAX = 2;
 
@@ -27,10 +32,21 @@ export class PostingQueue {
   private readonly lanes: Record<Lane, Waiting[]> = { passing: [], blocking: [] };
   /** Wallets of what is in the blocking lane or was taken from it, with how many name each. */
   private readonly blocked = new Map<string, number>();
+  private timer?: NodeJS.Timeout;
 
+  /** @param limits how many postings may wait, and how long each. */
+  constructor(private readonly limits: { lengthMax: number; waitMsMax: number }) {}
+
+  get isFull(): boolean {
+    return this.length >= this.limits.lengthMax;
+  }
+
+  /** @throws {Problem} `overloaded` when it is full */
   add(waiting: Waiting): void {
+    if (this.isFull) throw overloaded('The queue of postings is full.');
     this.lanes.passing.push(waiting);
     this.length += sizeOf(waiting);
+    this.watch();
   }
 
   isEmpty(lane: Lane): boolean {
@@ -63,6 +79,29 @@ export class PostingQueue {
       else this.block(waiting);
     }
     this.lanes.passing.unshift(...again);
+    this.watch();
+  }
+
+  private watch(): void {
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      this.refuseLate(performance.now() - this.limits.waitMsMax);
+      if (this.length > 0) this.watch();
+    }, CHECK_EVERY_MS).unref();
+  }
+
+  /** Behind a group that the database keeps for long, what waits is told so in time. Nothing of it was begun. */
+  refuseLate(before: number): void {
+    for (const lane of ['passing', 'blocking'] as const) {
+      const late = this.lanes[lane].filter(({ since }) => since < before);
+      if (late.length === 0) continue;
+      this.lanes[lane] = this.lanes[lane].filter(({ since }) => since >= before);
+      if (lane === 'blocking') this.unblock(late);
+      for (const waiting of late) {
+        this.length -= sizeOf(waiting);
+        waiting.reject(overloaded('The posting waited too long, and was not begun.'));
+      }
+    }
   }
 
   /** What was taken from the blocking lane is done. */
@@ -100,6 +139,10 @@ export class PostingQueue {
     for (const id of customerWalletIdsOf(waiting.instruction)) this.blocked.set(id, (this.blocked.get(id) ?? 0) + 1);
     this.lanes.blocking.push(waiting);
   }
+}
+
+function overloaded(detail: string): Problem {
+  return new Problem('overloaded', detail, { retryAfterSeconds: 1 });
 }
 
 function sizeOf({ instruction }: Waiting): number {

@@ -27,6 +27,6 @@ import { WalletStatesService } from './wallet-states.service.js';
     ...[PostingService, TransactionsService, TransactionsQueries, BatchService, PersonView],
     ...[HoldsService, HoldSweeper, WalletStatesService, LimitsService],
   ],
-  exports: [TransactionsService, TransactionsQueries],
+  exports: [TransactionsService, TransactionsQueries, PostingEngine],
 })
 export class TransactionsModule {}
