@@ -35,7 +35,7 @@ export class RoleRefused extends Error {}
 export async function makeServiceRole(owner: DataSource, role: string, { databaseUrl }: Config): Promise<void> {
   try {
     await makeRole(owner, role);
-    const [{ name }] = (await owner.query('SELECT current_user AS name')) as [{ name: string }];
+    const [{ name }] = await owner.query<[{ name: string }]>('SELECT current_user AS name');
     const user = decodeURIComponent(new URL(databaseUrl).username) || name;
     for (const member of new Set([name, user])) await allow(owner, role, member);
     if (await hasRights(owner, role)) return;
