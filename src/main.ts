@@ -14,24 +14,19 @@ else await start();
 
 async function start(): Promise<void> {
   let embedded: EmbeddedDatabase | undefined;
+  const starting = open((database) => (embedded = database));
+  let stopping: Promise<void> | undefined;
+  // A start is ended in order as well: cut off, it would leave its PostgreSQL running.
+  const stop = () =>
+    (stopping ??= starting
+      .then((serving) => serving.stop())
+      .finally(() => embedded?.stop())
+      .then(() => process.exit(0)));
+  // Every signal, not only the first: a terminal's Ctrl-C reaches us a second time through npm, and would cut us off.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop().catch(() => undefined));
   try {
-    const given = readConfig(process.env);
-    if (!given.databaseUrl) embedded = await openEmbedded({ dataDir: given.dataDir, role: 'service', log: say });
-    const onDatabase = { ...given, databaseUrl: embedded?.url ?? given.databaseUrl };
-    const { databaseRole } = await migrate(onDatabase, say);
-    const config = { ...onDatabase, databaseRole };
-    const serving = await serveAsConfigured(config);
-
-    let stopping: Promise<void> | undefined;
-    const stop = () =>
-      (stopping ??= serving
-        .stop()
-        .finally(() => embedded?.stop())
-        .then(() => process.exit(0)));
-    // Every signal, not only the first: a terminal's Ctrl-C reaches us a second time through npm, and would cut us off.
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop());
-
-    const { url } = serving;
+    const { url, config } = await starting;
+    if (stopping) return;
     say(`Asper Wallet listens on ${url} — try it in the browser: ${url}/docs`);
     if (config.auth === 'open')
       say('AUTH=open: everyone who reaches this address may move money. Made for trying it out.');
@@ -40,6 +35,20 @@ async function start(): Promise<void> {
     console.error(`Asper Wallet did not start. ${whyNotStarted(error)}`);
     process.exit(1);
   }
+}
+
+/** Opens the database, brings its schema up to date, and serves. */
+async function open(onEmbedded: (database: EmbeddedDatabase) => void): Promise<Serving & { config: Config }> {
+  const given = readConfig(process.env);
+  const embedded = given.databaseUrl
+    ? undefined
+    : await openEmbedded({ dataDir: given.dataDir, role: 'service', log: say });
+  if (embedded) onEmbedded(embedded);
+  const onDatabase = { ...given, databaseUrl: embedded?.url ?? given.databaseUrl };
+  const { databaseRole } = await migrate(onDatabase, say);
+  const config = { ...onDatabase, databaseRole };
+  const serving = await serveAsConfigured(config);
+  return { url: serving.url, stop: () => serving.stop(), config };
 }
 
 async function serveAsConfigured(config: Config): Promise<Serving> {
