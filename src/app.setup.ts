@@ -11,6 +11,7 @@ import type { Config } from './config.js';
 import { sendProblem } from './error.filter.js';
 import { ACCESS_TOKEN, API_KEY } from './auth/access.js';
 import { Problem } from './errors.js';
+import { declareUnreadable } from './openapi.js';
 import { allowOrigins, securityHeaders, serverOptions } from './transport.js';
 
 const LOG_LEVELS: LogLevel[] = ['fatal', 'error', 'warn', 'log', 'debug'];
@@ -109,6 +110,7 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
     for (const operation of Object.values(methods as Record<string, { security?: unknown[] }>))
       operation.security ??= [];
   }
+  declareUnreadable(document);
   return document;
 }
 
