@@ -12,6 +12,7 @@ import { sendProblem } from './error.filter.js';
 import { ACCESS_TOKEN, API_KEY } from './auth/access.js';
 import { Problem } from './errors.js';
 import { InFlight } from './in-flight.js';
+import { declareUnreadable } from './openapi.js';
 import { allowOrigins, securityHeaders, serverOptions } from './transport.js';
 
 const LOG_LEVELS: LogLevel[] = ['fatal', 'error', 'warn', 'log', 'debug'];
@@ -117,6 +118,7 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
     for (const operation of Object.values(methods as Record<string, { security?: unknown[] }>))
       operation.security ??= [];
   }
+  declareUnreadable(document);
   return document;
 }
 

@@ -7,6 +7,7 @@ import {
   ApiPropertyOptional,
   ApiResponse,
   getSchemaPath,
+  type OpenAPIObject,
 } from '@nestjs/swagger';
 import { IDEMPOTENCY_KEY_LENGTH_MAX } from './caller.js';
 import { ERRORS, problemBody, type ErrorCode } from './errors.js';
@@ -28,29 +29,65 @@ export class ProblemBody {
   @ApiPropertyOptional({ type: [FieldErrorBody] }) errors?: FieldErrorBody[];
 }
 
-/** Documents the errors of an operation: one response for each status, one example for each code. */
-export function ApiErrors(...codes: ErrorCode[]) {
+/**
+ * Documents the errors of an operation: one response for each status, one example for each code. Several on one route add up;
+ * Nest by itself would keep the last response of a status.
+ */
+export function ApiErrors(...codes: ErrorCode[]): MethodDecorator {
+  return (target, name, descriptor) => {
+    const route = descriptor.value as object;
+    const known = (Reflect.getMetadata(CODES, route) ?? []) as ErrorCode[];
+    const all = [...codes, ...known, 'internal_error' as const];
+    Reflect.defineMetadata(CODES, all, route);
+    applyDecorators(ApiExtraModels(ProblemBody), ...errorResponses(all).map((response) => ApiResponse(response)))(
+      target,
+      name,
+      descriptor,
+    );
+  };
+}
+const CODES = 'errorCodes';
+
+function errorResponses(codes: ErrorCode[]) {
   const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of new Set([...codes, 'internal_error' as const])) {
+  for (const code of new Set(codes)) {
     const { status } = ERRORS[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }
-  return applyDecorators(
-    ApiExtraModels(ProblemBody),
-    ...[...byStatus].map(([status, sameStatus]) =>
-      ApiResponse({
-        status,
-        description: sameStatus.map((code) => `\`${code}\`: ${ERRORS[code].cause}`).join('\n\n'),
-        content: {
-          'application/problem+json': {
-            schema: { $ref: getSchemaPath(ProblemBody) },
-            examples: Object.fromEntries(sameStatus.map((code) => [code, { value: problemExample(code) }])),
-          },
-        },
-      }),
-    ),
-  );
+  return [...byStatus].map(([status, sameStatus]) => ({
+    status,
+    description: sameStatus.map((code) => `\`${code}\`: ${ERRORS[code].cause}`).join('\n\n'),
+    content: {
+      'application/problem+json': {
+        schema: { $ref: getSchemaPath(ProblemBody) },
+        examples: Object.fromEntries(sameStatus.map((code) => [code, { value: problemExample(code) }])),
+      },
+    },
+  }));
 }
+
+/**
+ * Documents what is refused before any route of ours is reached, on every operation that it can happen to: a body that cannot
+ * be read, also where none is wanted, and a path that is no URL. The original calls answer the former in their own way.
+ */
+export function declareUnreadable({ paths }: OpenAPIObject): void {
+  for (const [path, methods] of Object.entries(paths)) {
+    for (const [method, { responses }] of Object.entries(methods as Record<string, { responses: Responses }>)) {
+      const isClassic = responses['400']?.content?.['application/json'] !== undefined;
+      const body = method === 'get' || isClassic ? [] : (['body_too_large', 'unsupported_media_type'] as const);
+      const isParsed = body.length > 0 || path.includes('{');
+      for (const { status, description, content } of errorResponses(isParsed ? ['bad_request', ...body] : [])) {
+        const said = responses[status];
+        if (said?.content?.['application/problem+json']) continue;
+        responses[status] = {
+          description: said ? `${said.description}\n\n${description}` : description,
+          content: { ...said?.content, ...content },
+        };
+      }
+    }
+  }
+}
+type Responses = Record<string, { description: string; content?: Record<string, object> } | undefined>;
 
 function problemExample(code: ErrorCode) {
   const errors = code === 'validation_failed' ? [{ field: 'amount', message: 'must be more than zero' }] : undefined;

@@ -31,19 +31,31 @@ export class StrictValidationPipe implements PipeTransform {
 
   /** What class-transformer and class-validator say: the contract, of which the quick yes is a part. */
   ask(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+    refuseDepth(value);
     refuseTraps(value);
     return this.contract.transform(value, metadata) as Promise<unknown>;
   }
 }
 
+/** No request has anything deeper than a field of an item of a list. */
+const DEPTH_MAX = 10;
+
+/** class-transformer walks a value by calling itself: 64 KiB of brackets take more calls than the stack has room for. */
+function refuseDepth(value: unknown, field = '', depth = 0): void {
+  if (typeof value !== 'object' || value === null) return;
+  if (depth > DEPTH_MAX) throw Problem.field(field, `must not be nested deeper than ${DEPTH_MAX} levels`);
+  for (const [name, own] of Object.entries(value)) refuseDepth(own, field || name, depth + 1);
+}
+
 /**
- * class-transformer passes over fields named like a method of every object, which would let them go unnoticed, and
- * trips over null among the items of a list.
+ * class-transformer passes over fields named like a method of every object, and Nest over `prototype`, which would let them
+ * go unnoticed; and it trips over null among the items of a list.
  */
 function refuseTraps(value: unknown, path = ''): void {
   if (typeof value !== 'object' || value === null) return;
   for (const [name, own] of Object.entries(value)) {
-    if (name in Object.prototype) throw Problem.field(path + name, 'is not a field of this request');
+    if (name in Object.prototype || name === 'prototype')
+      throw Problem.field(path + name, 'is not a field of this request');
     if (!Array.isArray(own)) continue;
     if (own.includes(null)) throw Problem.field(path + name, 'must be a list of objects');
     own.forEach((item, i) => refuseTraps(item, `${path}${name}.${i}.`));

@@ -67,6 +67,7 @@ describe('what comes in', () => {
       { type: 'credit' },
       { constructor: 1 },
       { toString: 1 },
+      { prototype: 1 },
     ]) {
       const [field] = Object.keys(extra);
       expect((await service.api.debit(wallet.id, '1.00', extra)).body).toMatchObject({
@@ -93,6 +94,11 @@ describe('what comes in', () => {
     expect(await send('<a/>', 'text/xml')).toBe('415 unsupported_media_type');
     expect(await send('{"amount":')).toBe('400 bad_request');
     expect(await send('')).toBe('400 bad_request');
+    for (const deep of [
+      '['.repeat(20_000) + ']'.repeat(20_000),
+      `{"metadata":${'{"a":'.repeat(5_000)}1${'}'.repeat(5_001)}`,
+    ])
+      expect(await send(deep)).toBe('422 validation_failed');
     for (const body of ['null', '[]', '"1"', '1', '[{"amount":"1"}]'])
       expect(await send(body)).toMatch(/^4\d\d (validation_failed|bad_request)$/);
   });

@@ -215,7 +215,8 @@ describe('dry_run', () => {
     ];
     for (const [path, body] of calls) {
       const reply = await ask(path, body, 'dry-key');
-      expect([path, reply.status, 'id' in reply.body]).toEqual([path, 200, false]);
+      // A hold that is there already keeps its id; what would be made has none.
+      expect([path, reply.status, reply.body.id]).toEqual([path, 200, path.endsWith('/void') ? hold.id : undefined]);
     }
     expect((await ask(`${of}/debits`, { amount: '5.00' })).body).toMatchObject({ status: 'dry_run', amount: '5.00' });
     const after = await service.database.query(

@@ -47,6 +47,7 @@ function decorate(access: Access, ...schemes: string[]) {
     ApiExtension('x-access', access),
     ...schemes.map((scheme) => ApiSecurity(scheme)),
     ...(schemes.length > 0 ? [ApiErrors('rate_limited', 'unauthenticated', 'token_expired', ...refusals(access))] : []),
+    ApiErrors('overloaded', 'deadline_exceeded', 'shutting_down'),
   );
 }
 

@@ -1,5 +1,5 @@
 import { Body, Controller, Delete, Get, Header, Headers, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
-import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiCreatedResponse, ApiHeader, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { answer, type Reply } from '../answer.js';
 import { CurrentCaller, type Caller } from '../caller.js';
 import type { ErrorCode } from '../errors.js';
@@ -48,6 +48,7 @@ export class AuthController {
   @NoStore()
   @ApiOperation({ summary: 'Sign in: trade a one-time code for tokens' })
   @ApiCreatedResponse({ type: TokensBody })
+  @ApiHeader({ name: 'user-agent', required: false, description: 'Shown in the list of sessions.' })
   @ApiSignIn('code_refused')
   begin(@Body() dto: SignInDto, @CurrentCaller() caller: Caller, @Headers('user-agent') userAgent?: string) {
     return this.signIn.signIn(dto, caller, userAgent);
@@ -69,7 +70,7 @@ export class AuthController {
   @NoStore()
   @ApiOperation({ summary: 'End this session' })
   @ApiOkResponse({ type: SessionsEndedBody })
-  @ApiErrors('session_not_found', 'database_unavailable', 'outcome_unknown')
+  @ApiErrors('validation_failed', 'session_not_found', 'database_unavailable', 'outcome_unknown')
   logout(@CurrentCaller() caller: Caller): Promise<SessionsEndedBody> {
     return this.sessions.end(caller, caller.sessionId!);
   }
@@ -80,7 +81,7 @@ export class AuthController {
   @NoStore()
   @ApiOperation({ summary: 'End all sessions of the person, on every device' })
   @ApiOkResponse({ type: SessionsEndedBody })
-  @ApiErrors('database_unavailable', 'outcome_unknown')
+  @ApiErrors('validation_failed', 'database_unavailable', 'outcome_unknown')
   logoutEverywhere(@CurrentCaller() caller: Caller): Promise<SessionsEndedBody> {
     return this.sessions.endEverywhere(caller);
   }

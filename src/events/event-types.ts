@@ -24,3 +24,5 @@ export const EVENT_TYPES = {
 } as const;
 
 export type EventType = keyof typeof EVENT_TYPES;
+
+export const EVENT_EXAMPLE_ID = '0199a3c2-a0d4-7000-8000-00000002a003';

@@ -9,9 +9,8 @@ import { LimitsBody, StatusChangeBody } from '../transactions/wallet-states.dto.
 import { UserBody } from '../users/users.dto.js';
 import { IsId, IsText, MayBeAbsent } from '../validation.js';
 import { WALLET_EXAMPLE_ID, WalletBody } from '../wallets/wallets.dto.js';
-import { EVENT_TYPES, type EventType } from './event-types.js';
-
-export const EVENT_EXAMPLE_ID = '0199a3c2-a0d4-7000-8000-00000002a003';
+import { WebhookEndpointBody, WebhookTestBody } from '../webhooks/webhooks.dto.js';
+import { EVENT_EXAMPLE_ID, EVENT_TYPES, type EventType } from './event-types.js';
 
 export class ListEventsQuery {
   @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: PAGE_SIZE_MAX, default: PAGE_SIZE_DEFAULT })
@@ -70,6 +69,8 @@ const TOLD = [
   ThresholdCrossedBody,
   UserBody,
   ScheduleBody,
+  WebhookEndpointBody,
+  WebhookTestBody,
 ];
 
 @ApiExtraModels(...TOLD)

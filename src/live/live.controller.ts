@@ -3,7 +3,7 @@ import { ApiExtraModels, ApiHeader, ApiOkResponse, ApiOperation, ApiTags, getSch
 import type { FastifyReply } from 'fastify';
 import { Needs } from '../auth/access.js';
 import type { KnownRequest } from '../caller.js';
-import { EVENT_EXAMPLE_ID } from '../events/events.dto.js';
+import { EVENT_EXAMPLE_ID } from '../events/event-types.js';
 import { ApiErrors } from '../openapi.js';
 import { WalletIdParam } from '../wallets/wallets.dto.js';
 import { LiveBalanceBody } from './live.dto.js';

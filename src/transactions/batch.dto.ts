@@ -1,9 +1,16 @@
-import { ApiExtraModels, ApiProperty, ApiPropertyOptional, getSchemaPath } from '@nestjs/swagger';
+import { ApiExtraModels, ApiProperty, ApiPropertyOptional, getSchemaPath, OmitType } from '@nestjs/swagger';
 import { IsIn } from 'class-validator';
 import type { problemBody } from '../errors.js';
 import { IsFlag, IsId, IsListOf } from '../validation.js';
 import { WALLET_EXAMPLE_ID } from '../wallets/wallets.dto.js';
-import { CreditDto, DebitDto, JournalDto, TransactionBody, TransferDto } from './transactions.dto.js';
+import {
+  CreditDto,
+  DebitDto,
+  DryRunTransactionBody,
+  JournalDto,
+  TransactionBody,
+  TransferDto,
+} from './transactions.dto.js';
 
 export const BATCH_ITEMS_MAX = 1_000;
 const ITEM_TYPES = ['credit', 'debit', 'transfer', 'journal'] as const;
@@ -94,4 +101,14 @@ export class BatchBody {
   @ApiProperty({ description: 'How many were refused.', example: 0 }) refused: number;
   @ApiProperty({ type: [BatchItemBody], description: 'One outcome for each item, in their order.' })
   items: BatchItemBody[];
+}
+
+class DryRunItemBody extends OmitType(BatchItemBody, ['transaction']) {
+  @ApiProperty({ type: DryRunTransactionBody, nullable: true }) transaction: DryRunTransactionBody | null;
+}
+
+/** What a dry run answers: the outcomes as they would be, without ids. */
+export class DryRunBatchBody extends OmitType(BatchBody, ['items']) {
+  @ApiProperty({ type: [DryRunItemBody], description: 'One outcome for each item, in their order.' })
+  items: DryRunItemBody[];
 }

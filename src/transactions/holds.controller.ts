@@ -9,6 +9,7 @@ import { WalletIdParam } from '../wallets/wallets.dto.js';
 import {
   CaptureDto,
   ChangeHoldDto,
+  DryRunHoldBody,
   HoldBody,
   HoldChangeBody,
   HoldIdParam,
@@ -29,7 +30,7 @@ export class HoldsController {
   @Post('wallets/:wallet_id/holds')
   @Needs('transactions:write')
   @ApiOperation({ summary: 'Hold money of a wallet: it is set aside, and counts like spent until it is released' })
-  @ApiMoney(HoldBody)
+  @ApiMoney(HoldBody, DryRunHoldBody)
   @ApiWrite('wallet_not_found', 'system_wallet', ...AVAILABLE_ERRORS, 'overloaded')
   @ApiIfMatch()
   async reserve(

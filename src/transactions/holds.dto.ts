@@ -1,4 +1,4 @@
-import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional, OmitType } from '@nestjs/swagger';
 import { IsIn } from 'class-validator';
 import { formatAmount, type AmountInput } from '../money.js';
 import { PageQuery } from '../paging.js';
@@ -99,6 +99,9 @@ export class HoldBody {
   @ApiProperty({ format: 'date-time', example: '2026-01-31T09:30:00.000Z' }) created_at: string;
   @ApiProperty({ format: 'date-time', example: '2026-01-31T09:30:00.000Z' }) updated_at: string;
 }
+
+/** What a dry run answers: the hold as it would be, without an id. */
+export class DryRunHoldBody extends OmitType(HoldBody, ['id']) {}
 
 export class HoldChangeBody {
   @ApiProperty({ description: 'The version of the hold after it.', example: 2 }) version: number;

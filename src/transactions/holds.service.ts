@@ -67,7 +67,7 @@ export class HoldsService {
       ifMatch: guard(walletId, caller),
     });
     const request = ['hold.change', holdId, amountMinor, expiresAt];
-    return this.postings.other(caller, request, build, present(200, currency), isDryRun);
+    return known(holdId, await this.postings.other(caller, request, build, present(200, currency), isDryRun));
   }
 
   /** Takes money of a hold, to another wallet or outside. `If-Match` is the hold's. */
@@ -100,7 +100,7 @@ export class HoldsService {
       ...{ kind: 'void', id: newId(), actor: caller.scope, holdId, walletId },
       ifMatch: guard(walletId, caller),
     });
-    return this.postings.other(caller, ['void', holdId], build, present(201, currency), isDryRun);
+    return known(holdId, await this.postings.other(caller, ['void', holdId], build, present(201, currency), isDryRun));
   }
 
   /** @throws {Problem} `hold_not_found` */
@@ -183,6 +183,11 @@ function holdChangeBody(row: RawRow, currency: string): HoldChangeBody {
     actor: row.actor,
     created_at: row.created_at.toISOString(),
   };
+}
+
+/** A dry run leaves ids out; this hold has its own already. */
+function known(id: string, answer: Answer<HoldBody>): Answer<HoldBody> {
+  return { ...answer, body: { ...{ id }, ...answer.body } };
 }
 
 function present(statusCode: number, currency: string) {

@@ -5,7 +5,7 @@ import { answer, type Reply } from '../answer.js';
 import { CurrentCaller, type Caller } from '../caller.js';
 import { ApiErrors, ApiIfMatch, ApiMoney, ApiPage, ApiWrite } from '../openapi.js';
 import { WalletIdParam } from '../wallets/wallets.dto.js';
-import { BatchBody, BatchDto } from './batch.dto.js';
+import { BatchBody, BatchDto, DryRunBatchBody } from './batch.dto.js';
 import { BatchService } from './batch.service.js';
 import {
   CreditDto,
@@ -106,7 +106,7 @@ export class TransactionsController {
   @Post('transactions/batch')
   @Needs('transactions:write')
   @ApiOperation({ summary: 'Post up to 1,000 movements at once, all or nothing or each by itself' })
-  @ApiMoney(BatchBody)
+  @ApiMoney(BatchBody, DryRunBatchBody)
   @ApiWrite(...PAYING_ERRORS, 'currency_mismatch', 'batch_refused')
   async batch(
     @Query() { dry_run }: DryRunQuery,

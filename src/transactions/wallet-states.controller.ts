@@ -8,7 +8,15 @@ import { PageQuery } from '../paging.js';
 import { WalletIdParam } from '../wallets/wallets.dto.js';
 import { LimitsService } from './limits.service.js';
 import { DryRunQuery } from './transactions.dto.js';
-import { CloseDto, FreezeDto, LimitsBody, LimitsDto, ReasonDto, StatusChangeBody } from './wallet-states.dto.js';
+import {
+  CloseDto,
+  DryRunStatusChangeBody,
+  FreezeDto,
+  LimitsBody,
+  LimitsDto,
+  ReasonDto,
+  StatusChangeBody,
+} from './wallet-states.dto.js';
 import { WalletStatesService } from './wallet-states.service.js';
 
 const STATUS_ERRORS = ['wallet_not_found', 'system_wallet', 'wallet_closed', 'overloaded'] as const;
@@ -24,7 +32,7 @@ export class WalletStatesController {
   @Post('freeze')
   @Needs('wallets:admin')
   @ApiOperation({ summary: 'Freeze a wallet: nothing leaves it, or nothing moves at all' })
-  @ApiMoney(StatusChangeBody)
+  @ApiMoney(StatusChangeBody, DryRunStatusChangeBody)
   @ApiWrite(...STATUS_ERRORS)
   @ApiIfMatch()
   async freeze(
@@ -40,7 +48,7 @@ export class WalletStatesController {
   @Post('unfreeze')
   @Needs('wallets:admin')
   @ApiOperation({ summary: 'Unfreeze a wallet' })
-  @ApiMoney(StatusChangeBody)
+  @ApiMoney(StatusChangeBody, DryRunStatusChangeBody)
   @ApiWrite(...STATUS_ERRORS, 'wallet_not_frozen')
   @ApiIfMatch()
   async unfreeze(
@@ -56,7 +64,7 @@ export class WalletStatesController {
   @Post('close')
   @Needs('wallets:admin')
   @ApiOperation({ summary: 'Close a wallet for good, empty or swept into another' })
-  @ApiMoney(StatusChangeBody)
+  @ApiMoney(StatusChangeBody, DryRunStatusChangeBody)
   @ApiWrite(
     ...STATUS_ERRORS,
     ...(['wallet_frozen', 'wallet_has_holds', 'wallet_not_empty', 'currency_mismatch'] as const),

@@ -1,4 +1,4 @@
-import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional, OmitType } from '@nestjs/swagger';
 import { IsIn, IsInt, Max, Min } from 'class-validator';
 import type { AmountInput } from '../money.js';
 import { IsAmount, IsId, IsText, MayBeAbsent } from '../validation.js';
@@ -50,6 +50,9 @@ export class StatusChangeBody {
   transaction_id: string | null;
   @ApiProperty({ format: 'date-time', example: '2026-01-31T09:30:00.000Z' }) created_at: string;
 }
+
+/** What a dry run answers: the change as it would be, without an id. */
+export class DryRunStatusChangeBody extends OmitType(StatusChangeBody, ['id']) {}
 
 export function statusChangeBody(change: StatusChange): StatusChangeBody {
   return {

@@ -1,7 +1,6 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsIn, IsInt, Max, Min } from 'class-validator';
-import { EVENT_TYPES, type EventType } from '../events/event-types.js';
-import { EVENT_EXAMPLE_ID } from '../events/events.dto.js';
+import { EVENT_EXAMPLE_ID, EVENT_TYPES, type EventType } from '../events/event-types.js';
 import { PageQuery } from '../paging.js';
 import { IsId, IsInstant, IsText, IsTextList, MayBeAbsent } from '../validation.js';
 import { URL_LENGTH_MAX } from './webhook.addresses.js';

@@ -28,6 +28,6 @@ export default async function globalSetup() {
   await admin.query(`DROP DATABASE IF EXISTS ${TEMPLATE}`);
   await admin.query(`CREATE DATABASE ${TEMPLATE}`);
   await admin.end();
-  await migrate({ ...readConfig({}), databaseUrl: onDatabase(url, TEMPLATE) }, console.error);
+  await migrate({ ...readConfig({}), databaseUrl: onDatabase(url, TEMPLATE) }, globalThis.console.error);
   process.env.ASPER_TEST_DATABASE_URL = url;
 }
