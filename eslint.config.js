@@ -23,12 +23,12 @@ export default tseslint.config(
     },
   },
   {
-    files: ['test/**'],
+    files: ['test/**', 'torture/scenarios/**'],
     // A describe block is one function of many sentences.
     rules: { 'max-lines-per-function': 'off', '@typescript-eslint/require-await': 'off' },
   },
   {
-    files: ['*.js', 'test/support/*.js'],
+    files: ['*.js', 'test/support/*.js', 'torture/*.js'],
     ...tseslint.configs.disableTypeChecked,
     languageOptions: {
       globals: { process: 'readonly', URL: 'readonly', globalThis: 'readonly' },

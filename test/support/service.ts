@@ -32,6 +32,11 @@ export class TestDatabase {
   static async create(): Promise<TestDatabase> {
     const name = `test_${randomUUID().replaceAll('-', '')}`;
     await asAdmin(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`);
+    return TestDatabase.join(name);
+  }
+
+  /** One that is there already: the connection to it was lost. */
+  static async join(name: string): Promise<TestDatabase> {
     const url = onDatabase(process.env.ASPER_TEST_DATABASE_URL!, name);
     const client = new pg.Client({ connectionString: url });
     client.on('error', () => undefined);

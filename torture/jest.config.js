@@ -1,0 +1,10 @@
+/** The scenarios run as tests do, one after the other: a real PostgreSQL, the built service as processes of its own. */
+import base from '../jest.config.js';
+
+export default {
+  ...base,
+  rootDir: '..',
+  testMatch: ['<rootDir>/torture/scenarios/*.ts'],
+  testTimeout: 900_000,
+  maxWorkers: 1,
+};

@@ -1,0 +1,90 @@
+/** R11: a database that is slow, and a wallet that somebody holds. 503 in time, others notice nothing, memory stays. */
+import { expect, it } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { startService, TestDatabase, type Service } from '../../test/support/service.js';
+import { ClientLog, quantile } from '../client-log.js';
+import { FaultyNetwork } from '../proxy.js';
+import { randomOf, report, times } from '../stage.js';
+
+const SLOW_MS = times(20_000, 6_000);
+const HELD_MS = times(30_000, 8_000);
+const DEADLINE_MS = 15_000;
+const ADDED_MB_MAX = 50;
+
+const residentMB = ({ process: { pid } }: Service) =>
+  Number(/VmRSS:\s*(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1_000;
+
+it.each([200, 2_000])('R11: a database that is slow by %s ms a packet', async (ms) => {
+  const database = await TestDatabase.create();
+  const network = await FaultyNetwork.start(database.url);
+  const service = await startService({ DATABASE_URL: network.url }, { database, quiet: true });
+  const wallets = await Promise.all(Array.from({ length: 20 }, () => service.api.newWallet('1000000.00')));
+  const log = new ClientLog(
+    wallets.map(({ id }) => id),
+    randomOf(`r11 ${ms}`),
+    `r11slow${ms}`,
+  );
+  log.start(64, () => service.api);
+  await delay(2_000);
+  const before = residentMB(service);
+  network.mode = { kind: 'slow', ms };
+  await delay(SLOW_MS);
+  const added = residentMB(service) - before;
+  network.mode = { kind: 'pass' };
+  await delay(2_000);
+  await log.stop();
+  const unknown = await log.resolve(service.api);
+  const problems = await log.problems(database);
+  const longest = Math.max(...log.latenciesMs);
+  if (longest > DEADLINE_MS + 1_000) problems.push(`a request took ${longest.toFixed(0)} ms`);
+  if (added > ADDED_MB_MAX) problems.push(`${added.toFixed(0)} MB more`);
+  const refused = log.statuses.get(503) ?? 0;
+  report(
+    'R11',
+    `database slow by ${ms} ms a packet`,
+    `${log.acknowledged} acknowledged, ${refused} × 503, ${unknown} resolved, longest request ${longest.toFixed(0)} ms, ${added.toFixed(0)} MB more`,
+    problems,
+  );
+  await service.stop();
+  network.stop();
+  await database.drop();
+  expect(problems).toEqual([]);
+});
+
+it(`R11: a hot wallet that is held for ${HELD_MS / 1_000} s`, async () => {
+  const database = await TestDatabase.create();
+  const service = await startService({}, { database, quiet: true });
+  const hot = await service.api.newWallet('1000000.00');
+  const others = await Promise.all(Array.from({ length: 20 }, () => service.api.newWallet('1000000.00')));
+  const log = new ClientLog(
+    others.map(({ id }) => id),
+    randomOf('r11'),
+    'r11held',
+  );
+  const hotLog = new ClientLog([hot.id], randomOf('r11 hot'), 'r11hot');
+  log.start(16, () => service.api);
+  await delay(HELD_MS / 4);
+  const usual = quantile(log.latenciesMs.splice(0), 0.99);
+  await database.locking(hot.id, async () => {
+    hotLog.start(16, () => service.api);
+    await delay(HELD_MS);
+  });
+  const held = quantile(log.latenciesMs, 0.99);
+  await delay(500);
+  await Promise.all([log.stop(), hotLog.stop()]);
+  const unknown = (await log.resolve(service.api)) + (await hotLog.resolve(service.api));
+  const problems = [...(await log.problems(database)), ...(await hotLog.problems(database))];
+  const longest = Math.max(...hotLog.latenciesMs);
+  if (longest > DEADLINE_MS + 1_000) problems.push(`a request on the hot wallet took ${longest.toFixed(0)} ms`);
+  if (held > 2 * usual) problems.push(`p99 of other wallets ${held.toFixed(0)} ms, usually ${usual.toFixed(0)}`);
+  report(
+    'R11',
+    `a hot wallet held for ${HELD_MS / 1_000} s`,
+    `other wallets' p99 ${held.toFixed(0)} ms, usually ${usual.toFixed(0)}; hot ones answered within ${longest.toFixed(0)} ms, ${unknown} resolved`,
+    problems,
+  );
+  await service.stop();
+  await database.drop();
+  expect(problems).toEqual([]);
+});

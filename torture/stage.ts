@@ -1,0 +1,41 @@
+/** What the scenarios share: how long they take, what they report, and PostgreSQL as something that can be killed. */
+import { appendFileSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { TestDatabase } from '../test/support/service.js';
+
+export const isShort = process.env.TORTURE_SHORT === '1';
+const seed = Number(process.env.TORTURE_SEED ?? 1);
+
+/** One of two numbers: of the long run, and of the short one. */
+export const times = (long: number, short: number) => (isShort ? short : long);
+
+/** Numbers from 0 to 1 that the seed decides (mulberry32, https://en.wikipedia.org/wiki/Linear_congruential_generator's kin). */
+export function randomOf(name: string): () => number {
+  let state = seed ^ [...name].reduce((sum, char) => (sum * 31 + char.charCodeAt(0)) | 0, 7);
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/** A row of the table that `npm run torture` prints at the end. */
+export function report(row: string, what: string, figures: string, problems: readonly string[] = []): void {
+  const line = { row, what, figures: [figures, ...problems].join('; '), state: problems.length === 0 ? '✓' : '✗' };
+  if (process.env.TORTURE_RESULTS) appendFileSync(process.env.TORTURE_RESULTS, `${JSON.stringify(line)}\n`);
+  else console.log(`${line.state} ${row} ${what}: ${line.figures}`);
+}
+
+export function skip(row: string, what: string, why: string): void {
+  const line = { row, what, figures: `skipped: ${why}`, state: '–' };
+  if (process.env.TORTURE_RESULTS) appendFileSync(process.env.TORTURE_RESULTS, `${JSON.stringify(line)}\n`);
+  else console.log(`– ${row} ${what}: ${line.figures}`);
+}
+
+/** Kills the whole of PostgreSQL as a power cut would; whoever keeps it brings it back on the same port. */
+export async function killPostgres(database: TestDatabase): Promise<void> {
+  const [{ data_directory }] = await database.query('SHOW data_directory');
+  const pid = Number(readFileSync(path.join(data_directory, 'postmaster.pid'), 'utf8').split('\n')[0]);
+  process.kill(pid, 'SIGKILL'); // its backends notice, and end
+}
