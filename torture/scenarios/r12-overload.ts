@@ -1,0 +1,107 @@
+/**
+ * R12: ten times more than it can do, as an open loop: requests arrive whether or not earlier ones are answered. What it can do it
+ * goes on doing; the rest hears 503 and when to come back. The service is made slow (small groups, a slow line to the
+ * database), so that one machine can ask for ten times as much.
+ */
+import { expect, it } from '@jest/globals';
+import { setTimeout as delay } from 'node:timers/promises';
+import { WalletClient, type Reply } from '../../test/support/client.js';
+import { startService, TestDatabase } from '../../test/support/service.js';
+import { quantile } from '../client-log.js';
+import { FaultyNetwork } from '../proxy.js';
+import { report, times } from '../stage.js';
+
+const PHASE_MS = times(15_000, 5_000);
+const FACTORS = times(1, 0) === 1 ? [1, 2, 5, 10] : [1, 10];
+const LIVE_MS_MAX = 100;
+const GOODPUT_SHARE = 0.9;
+
+interface Phase {
+  done: number;
+  refused: number;
+  odd: string[];
+  liveP99Ms: number;
+}
+
+it('R12: ten times more than it can do', async () => {
+  const database = await TestDatabase.create();
+  const network = await FaultyNetwork.start(database.url);
+  const env = { DATABASE_URL: network.url, GROUP_SIZE_MAX: '8', QUEUE_LENGTH_MAX: '200' };
+  const service = await startService(env, { database, quiet: true });
+  const wallets = await Promise.all(Array.from({ length: 50 }, () => service.api.newWallet('1000000.00')));
+  network.mode = { kind: 'slow', ms: 5 };
+  const api = new WalletClient(service.api.url, 4_000);
+  const watcher = new WalletClient(service.api.url, 1);
+  const debit = (n: number) => api.debit(wallets[n % wallets.length]!.id, '0.01');
+  const peak = await peakOf(debit);
+  const problems: string[] = [];
+  const lines: string[] = [`peak ${peak.toFixed(0)}/s`];
+  for (const factor of FACTORS) {
+    const { done, refused, odd, liveP99Ms } = await openLoop(factor * peak, debit, () => watcher.get('/health/live'));
+    const goodput = done / (PHASE_MS / 1_000);
+    lines.push(`${factor} ×: ${goodput.toFixed(0)}/s done, ${refused} × 503, live p99 ${liveP99Ms.toFixed(0)} ms`);
+    problems.push(...odd.slice(0, 3));
+    if (factor === 10 && goodput < GOODPUT_SHARE * peak)
+      problems.push(`goodput at 10 × is ${(goodput / peak).toFixed(2)} of the peak`);
+    if (liveP99Ms > LIVE_MS_MAX) problems.push(`live took ${liveP99Ms.toFixed(0)} ms at ${factor} ×`);
+    if (factor > 1 && refused === 0) problems.push(`nothing was refused at ${factor} ×`);
+    await delay(1_000);
+  }
+  network.mode = { kind: 'pass' };
+  problems.push(...(await database.problems()));
+  report('R12', 'overload, open loop', lines.join('; '), problems);
+  await service.stop();
+  network.stop();
+  await database.drop();
+  expect(problems).toEqual([]);
+});
+
+/** What it does in a second, asked by 100 clients who wait for their answers. */
+async function peakOf(debit: (n: number) => Promise<Reply<unknown>>): Promise<number> {
+  let [n, done] = [0, 0];
+  let isOver = false;
+  const clients = Array.from({ length: 100 }, async () => {
+    while (!isOver) if ((await debit(n++)).status === 201) done += 1;
+  });
+  await delay(1_000);
+  const before = done;
+  const startedAt = performance.now();
+  await delay(3_000);
+  const peak = ((done - before) * 1_000) / (performance.now() - startedAt);
+  isOver = true;
+  await Promise.all(clients);
+  return peak;
+}
+
+async function openLoop(
+  rate: number,
+  debit: (n: number) => Promise<Reply<unknown>>,
+  live: () => Promise<Reply<unknown>>,
+): Promise<Phase> {
+  const phase: Phase = { done: 0, refused: 0, odd: [], liveP99Ms: 0 };
+  const pending: Promise<void>[] = [];
+  const liveMs: number[] = [];
+  const startedAt = performance.now();
+  let sent = 0;
+  let askedLive = 0;
+  for (let elapsed = 0; elapsed < PHASE_MS; elapsed = performance.now() - startedAt) {
+    for (; sent < (rate * elapsed) / 1_000; sent++) pending.push(ask(debit(sent), phase));
+    if (elapsed > askedLive * 100) {
+      askedLive += 1;
+      const askedAt = performance.now();
+      pending.push(live().then(() => void liveMs.push(performance.now() - askedAt)));
+    }
+    await delay(1);
+  }
+  const { done } = phase; // what is done after the phase does not count
+  await Promise.all(pending);
+  return { ...phase, done, liveP99Ms: quantile(liveMs, 0.99) };
+}
+
+async function ask(asked: Promise<Reply<unknown>>, phase: Phase): Promise<void> {
+  const reply = await asked.catch((error: Error) => error);
+  if (reply instanceof Error) phase.odd.push(reply.message);
+  else if (reply.status === 201) phase.done += 1;
+  else if (reply.status === 503 && reply.headers.get('retry-after')) phase.refused += 1;
+  else phase.odd.push(`${reply.status} ${reply.text}`);
+}
