@@ -11,7 +11,7 @@ describe('the schema', () => {
   const run = (code: string) =>
     execFileSync(process.execPath, ['--input-type=module', '-e', code], {
       encoding: 'utf8',
-      env: { PATH: process.env.PATH, DATABASE_URL: database.url },
+      env: { PATH: process.env.PATH, DATABASE_URL: database.url, DATABASE_ROLE: 'none' },
     });
   const connect = `
     import { DataSource } from 'typeorm';

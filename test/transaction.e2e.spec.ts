@@ -18,7 +18,7 @@ describe('COMMIT behind writes', () => {
         $$ BEGIN IF NEW.n % 2 = 1 THEN RAISE 'odd' USING ERRCODE = 'AW999'; END IF; RETURN NULL; END $$;
       CREATE CONSTRAINT TRIGGER kept_even AFTER INSERT ON kept DEFERRABLE INITIALLY DEFERRED
         FOR EACH ROW EXECUTE FUNCTION refuse_odd()`);
-    const config = { ...readConfig({}), databaseUrl: database.url, databasePoolSizeMax: 2 };
+    const config = { ...readConfig({}), databaseUrl: database.url, databaseRole: '', databasePoolSizeMax: 2 };
     dataSource = await new DataSource(databaseOptions(config)).initialize();
   });
   beforeEach(() => database.query('DELETE FROM kept'));
