@@ -7,8 +7,8 @@ import { ClientLog, quantile } from '../client-log.js';
 import { FaultyNetwork } from '../proxy.js';
 import { randomOf, report, times } from '../stage.js';
 
-const SLOW_MS = times(20_000, 6_000);
-const HELD_MS = times(30_000, 8_000);
+const SLOW_MS = times(20_000, 4_000);
+const HELD_MS = times(30_000, 6_000);
 const DEADLINE_MS = 15_000;
 const ADDED_MB_MAX = 50;
 
