@@ -9,6 +9,7 @@ import { CurrentCaller, type Caller } from '../caller.js';
 import { CONFIG, type Config } from '../config.js';
 import { Problem } from '../errors.js';
 import { formatAmount } from '../money.js';
+import { ApiErrors } from '../openapi.js';
 import { daysBetween, StatementsService } from '../statements/statements.service.js';
 import type { TransactionBody } from '../transactions/transactions.dto.js';
 import { TransactionsService } from '../transactions/transactions.service.js';
@@ -31,6 +32,8 @@ import {
 
 /** Why a debit that names a lower `minimum_balance` takes the wallet's down with it. */
 const LOWERING_REASON = 'the original call';
+/** Faults stay problems: what became of the money is unknown, or the call can be repeated. */
+const WRITE_FAULTS = ['overloaded', 'database_unavailable', 'outcome_unknown'] as const;
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 @ApiTags('Original calls')
@@ -49,6 +52,7 @@ export class ClassicController {
   @Needs('users:write')
   @ApiOperation({ summary: 'Register a user' })
   @ApiCreatedResponse({ type: ClassicRegisteredBody })
+  @ApiErrors(...WRITE_FAULTS)
   async register(@Body() dto: ClassicRegisterDto, @CurrentCaller() caller: Caller) {
     const { body } = await this.users.register(dto, caller);
     return { message: 'User created successfully', user_id: body.id };
@@ -58,6 +62,7 @@ export class ClassicController {
   @Needs('wallets:write')
   @ApiOperation({ summary: 'Create the wallet of a user' })
   @ApiCreatedResponse({ type: ClassicWalletBody })
+  @ApiErrors(...WRITE_FAULTS)
   async create(@Body() dto: ClassicCreateDto, @CurrentCaller() caller: Caller) {
     const { body } = await this.wallets.open({ user_id: dto.user_id }, caller);
     return { wallet_id: body.id };
@@ -69,6 +74,7 @@ export class ClassicController {
   @Header('Content-Type', JSON_TYPE)
   @ApiOperation({ summary: 'Credit a wallet' })
   @ApiOkResponse({ type: ClassicNewBalanceBody })
+  @ApiErrors(...WRITE_FAULTS)
   async credit(@Body() { wallet_id, ...dto }: ClassicCreditDto, @CurrentCaller() caller: Caller) {
     const { body } = await this.transactions.credit(wallet_id, dto, caller);
     return `{"new_balance":${balanceAfter(body, wallet_id)}}`;
@@ -80,6 +86,7 @@ export class ClassicController {
   @Header('Content-Type', JSON_TYPE)
   @ApiOperation({ summary: 'Debit a wallet' })
   @ApiOkResponse({ type: ClassicNewBalanceBody })
+  @ApiErrors(...WRITE_FAULTS)
   async debit(@Body() { wallet_id, ...dto }: ClassicDebitDto, @CurrentCaller() caller: Caller) {
     const { body } = await this.transactions.debit(wallet_id, dto, caller, false, LOWERING_REASON);
     return `{"new_balance":${balanceAfter(body, wallet_id)}}`;
@@ -90,6 +97,7 @@ export class ClassicController {
   @Header('Content-Type', JSON_TYPE)
   @ApiOperation({ summary: 'Read the balance of a wallet' })
   @ApiOkResponse({ type: ClassicBalanceBody })
+  @ApiErrors('database_unavailable')
   async balance(@Param() { wallet_id }: ClassicWalletParam) {
     const wallet = await this.wallets.read(wallet_id);
     return `{"balance":${formatAmount(wallet.balance, wallet.currency)}}`;
@@ -100,6 +108,7 @@ export class ClassicController {
   @Header('Content-Type', JSON_TYPE)
   @ApiOperation({ summary: 'Read the history of a wallet with totals' })
   @ApiOkResponse({ type: ClassicHistoryBody })
+  @ApiErrors('database_unavailable')
   async history(@Query() { wallet_id, start_date, end_date }: ClassicHistoryQuery) {
     const wallet = await this.wallets.read(wallet_id);
     const range = daysBetween(start_date, end_date);

@@ -62,7 +62,7 @@ async function connect(cluster: Cluster, port: number): Promise<Client | string>
   } catch (error) {
     await client.end().catch(() => undefined);
     const { code, message } = error as { code?: string; message: string };
-    return code === '57P03' && /starting up|recovery/.test(message) ? 'recovering' : message;
+    return code === '57P03' && /starting up|recovery|accepting connections/.test(message) ? 'recovering' : message;
   }
 }
 

@@ -24,10 +24,12 @@ export function constraintOf(error: unknown): string | undefined {
 
 /**
  * Whether the database, not the request, is at fault: no answer, connection lost (08), resources (53), operator
- * action or time-out (57, 55P03), read-only during a failover (25006), system error (58, XX).
+ * action or time-out (57, 55P03), read-only during a failover (25006), system error (58, XX); and whatever ends a connection
+ * or never lets it in (FATAL), such as a password that was changed (28P01) or a database that is being restored (55000).
  */
 export function isDatabaseFault(error: unknown): boolean {
   if (!isDatabaseError(error)) return false;
+  if (/^(FATAL|PANIC)$/.test(String((error as { severity?: unknown }).severity))) return true;
   const state = sqlState(error);
   return state === undefined || /^(08|53|57|58|XX|55P03|25006|3D)/.test(state);
 }

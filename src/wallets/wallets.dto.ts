@@ -79,11 +79,10 @@ export class ChangeWalletDto {
   reason?: string;
 
   @ApiPropertyOptional({
-    type: String,
+    oneOf: [{ type: 'string', nullable: true }, { type: 'number' }],
     description:
       'Whenever what is available falls under it, there is an event `wallet.below_threshold`. Null takes it away.',
     example: '50.00',
-    nullable: true,
   })
   @MayBeNull()
   @IsSignedAmount()

@@ -35,13 +35,18 @@ export function startSecured(
 
 /** Signs a person in: asks for a code, reads it where the service prints it, and trades it for tokens. */
 export async function signIn(service: Service, phoneNumber: string): Promise<Tokens> {
+  const { id, code } = await askForCode(service, phoneNumber);
+  return expectStatus(201, await service.api.post<Tokens>('/v1/auth/tokens', { code_id: id, code }));
+}
+
+/** A one-time code, and the id that it is good with. */
+export async function askForCode(service: Service, phoneNumber: string): Promise<{ id: string; code: string }> {
   const said = service.said().length;
   const { id } = expectStatus(
     201,
     await service.api.post<{ id: string }>('/v1/auth/codes', { phone_number: phoneNumber }),
   );
-  const code = await printedCode(service, said);
-  return expectStatus(201, await service.api.post<Tokens>('/v1/auth/tokens', { code_id: id, code }));
+  return { id, code: await printedCode(service, said) };
 }
 
 async function printedCode(service: Service, from: number): Promise<string> {

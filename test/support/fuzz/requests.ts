@@ -61,12 +61,21 @@ export class Requests {
     private readonly values: Values,
   ) {}
 
-  /** @param credential presented with most requests. */
+  /** One that is wrong in something, two times out of three. */
   next(random: Random, route: Route, credential: string | undefined): Case {
-    const { operation, method } = route;
     const fits = MISTAKES.filter((mistake) => this.fits(mistake, route));
     const mistakes = new Set<Mistake>(random.chance(0.35) ? [] : [random.of(fits)]);
     if (random.chance(0.05)) mistakes.add(random.of(fits));
+    return this.make(random, route, credential, mistakes);
+  }
+
+  /** One that is as the document wants it. */
+  good(random: Random, route: Route, credential: string | undefined): Case {
+    return this.make(random, route, credential, new Set());
+  }
+
+  private make(random: Random, route: Route, credential: string | undefined, mistakes: Set<Mistake>): Case {
+    const { operation, method } = route;
 
     const headers = this.headers(random, operation.parameters ?? [], mistakes.has('header'));
     if (credential !== undefined) Object.assign(headers, bearer(credential));

@@ -85,7 +85,7 @@ export class Values {
   }
 
   private byName(random: Random, name: string, schema: Schema): unknown {
-    if (/(^|_)id$|^(seq|key|cursor|after|refresh_token|Last-Event-ID)$/.test(name)) {
+    if (/(^|_)id$|^(seq|key|cursor|after|refresh_token|code|Last-Event-ID)$/.test(name)) {
       const real = random.chance(0.9) ? this.known(random, name) : undefined;
       if (real !== undefined) return real;
       if (schema.format === 'uuid') return random.uuid();

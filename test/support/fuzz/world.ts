@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { ALL_SCOPES } from '../../../src/auth/scopes.js';
 import { expectStatus } from '../client.js';
 import { insertKey } from '../keys.js';
-import { bearer, signIn } from '../secured.js';
+import { askForCode, bearer, signIn } from '../secured.js';
 import type { Service } from '../service.js';
 import { parsed, type Answer, type Route } from './document.js';
 import type { Random } from './random.js';
@@ -69,6 +69,21 @@ export class World {
     this.keep('wallet_id', from);
     this.keep('transaction_id', credit);
     this.keep('hold_id', hold);
+  }
+
+  /** A one-time code that is good, while the same number could be asked for again. */
+  async refreshCode(): Promise<void> {
+    const phone_number = this.number();
+    const headers = bearer(this.operator);
+    expectStatus(201, await this.service.api.call('POST', '/v1/users', { phone_number }, headers));
+    const { id, code } = await askForCode(this.service, phone_number);
+    this.pools.set('code', [code]);
+    this.pools.set('code_id', [id]);
+  }
+
+  /** Whom the route is for. */
+  async usualFor({ operation }: Route): Promise<string> {
+    return operation['x-access'].kind === 'person' ? (this.person ??= await this.signIn()) : this.operator;
   }
 
   /** Mostly whom the route is for; also others, and nobody. */
