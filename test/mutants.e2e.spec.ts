@@ -3,38 +3,14 @@
  * must find it. Each mutant is a copy of the compiled service with a few lines changed.
  */
 import { afterAll, describe, expect, it } from '@jest/globals';
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
 import { bank } from './scenarios/bank.js';
 import { duplicates } from './scenarios/duplicates.js';
+import { earlyAnswer, ENGINE, mutant, removeMutants, WITHOUT_TRIGGERS, type Change } from './support/mutants.js';
 import { startService, TestDatabase, type Service } from './support/service.js';
 
-// Inside the project, so that the copies find its packages.
-const FOLDER = path.resolve('node_modules/.cache/mutants');
 const STORE = 'src/transactions/posting.store.js';
-const ENGINE = 'src/transactions/posting.engine.js';
 const KEYS = 'src/idempotency/idempotency.store.js';
 const RULES = 'src/transactions/legs.rules.js';
-
-/** Copies the build and changes it; each text must stand there exactly once. Returns the entry file. */
-function mutant(name: string, changes: Array<[file: string, text: string, by: string]>): string {
-  const folder = path.join(FOLDER, name);
-  mkdirSync(folder, { recursive: true });
-  cpSync('dist', folder, { recursive: true });
-  for (const [file, text, by] of changes) {
-    const at = path.join(folder, file);
-    const parts = readFileSync(at, 'utf8').split(text);
-    if (parts.length !== 2) throw new Error(`${name}: "${text}" stands ${parts.length - 1} times in ${file}`);
-    writeFileSync(at, parts.join(by));
-  }
-  return path.join(folder, 'src/main.js');
-}
-
-/** The laws in the database would catch most bugs by themselves; here the scenarios are on trial, not they. */
-const WITHOUT_TRIGGERS = `
-  ALTER TABLE wallets DISABLE TRIGGER USER; ALTER TABLE entries DISABLE TRIGGER USER;
-  ALTER TABLE transactions DISABLE TRIGGER USER; ALTER TABLE wallets DROP CONSTRAINT wallets_floor_holds;
-  ALTER TABLE entries DROP CONSTRAINT entries_pkey`;
 
 async function findings(
   entry: string,
@@ -56,16 +32,16 @@ async function findings(
 }
 
 const runBank = async (services: Service[]) => (await bank(services, { wallets: 8, transfersEach: 20 })).findings;
-const NO_LOCK: [string, string, string] = [STORE, `query.setLock('pessimistic_write');`, ';'];
+const NO_LOCK: Change = [STORE, `query.setLock('pessimistic_write');`, ';'];
 const OUTSIDE = `(async () => {
   const other = this.dataSource.createQueryRunner();
   await other.connect();
   try { return await this.store.findOutcomes(other, instructions, isRetry); } finally { await other.release(); }
 })()`;
-const NO_VERSION_GUARD: [string, string, string] = [STORE, 'AND w.version = m.version_read', ''];
+const NO_VERSION_GUARD: Change = [STORE, 'AND w.version = m.version_read', ''];
 
 describe('the scenarios', () => {
-  afterAll(() => rmSync(FOLDER, { recursive: true, force: true }));
+  afterAll(removeMutants);
 
   it('find nothing in the build as it is, without the laws in the database', async () => {
     expect(await findings(mutant('none', []), runBank)).toEqual([]);
@@ -87,14 +63,7 @@ describe('the scenarios', () => {
   });
 
   it('find an answer that leaves before COMMIT', async () => {
-    const early = '(transaction) => this.postAll(transaction, instructions, passes, isRetry)';
-    const answered = `async (transaction) => {
-      const behind = { ...transaction, commitBehind: (writes) => Promise.all(writes) };
-      const early = await this.postAll(behind, instructions, passes, isRetry);
-      group.forEach(({ resolve }, i) => early[i] && resolve(early[i]));
-      if (Math.random() < 0.1) throw Object.assign(new Error('crash'), { code: '53000' });
-      return early; }`;
-    const entry = mutant('early-answer', [[ENGINE, early, answered]]);
+    const entry = mutant('early-answer', [earlyAnswer()]);
     expect((await findings(entry, runBank)).join()).toMatch(/acknowledged but absent/);
   });
 

@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 const HELP = `
 npm run torture -- [options]
 
-  --only <rows>    some of R5,R7,R8,R9,R11,R12,R13
+  --only <rows>    some of R5,R7,R8,R9,R11,R12,R13,mutants
   --short          fewer repetitions: about three minutes
   --seed <n>       of what is random; printed, so that a run can be repeated
   --json <file>    the table for a script
@@ -34,7 +34,7 @@ if (values.help) {
 
 const results = path.resolve(values.json ?? path.join(tmpdir(), `asper-torture-${randomUUID()}.json`));
 rmSync(results, { force: true });
-const names = values.only ? values.only.split(',').map((row) => `torture/scenarios/${row.toLowerCase()}-`) : [];
+const names = values.only ? values.only.split(',').map((row) => `torture/scenarios/${row.toLowerCase()}[-.]`) : [];
 const flags = ['--experimental-vm-modules', '--no-warnings=ExperimentalWarning'];
 const jest = ['node_modules/jest/bin/jest.js', '--config', 'torture/jest.config.js', '--silent=false', ...names];
 const child = spawn(process.execPath, [...flags, ...jest], {
