@@ -3,11 +3,15 @@ import type { FastifyReply } from 'fastify';
 import type { Readable } from 'node:stream';
 import type { Answer } from './idempotency/idempotency.service.js';
 
-export type Reply = Pick<FastifyReply, 'header' | 'status'>;
+export type Reply = Pick<FastifyReply, 'header' | 'status' | 'groupSize'>;
 
 /** The body of an answer; a replay is marked, a versioned body carries its ETag. */
-export function answer<Body extends object>(reply: Reply, { status, body, replayed }: Answer<Body>): Body {
+export function answer<Body extends object>(
+  reply: Reply,
+  { status, body, replayed, groupSize = 0 }: Answer<Body>,
+): Body {
   reply.status(status);
+  reply.groupSize = groupSize;
   if (replayed) reply.header('Idempotency-Replayed', 'true');
   return 'version' in body ? withETag(reply, body as Body & { version: number }) : body;
 }

@@ -18,6 +18,7 @@ import { ReceiptsModule } from './receipts/receipts.module.js';
 import { RetentionModule } from './retention/retention.module.js';
 import { SchedulesModule } from './schedules/schedules.module.js';
 import { StatementsModule } from './statements/statements.module.js';
+import { TelemetryModule } from './telemetry/telemetry.module.js';
 import { TransactionsModule } from './transactions/transactions.module.js';
 import { UsersModule } from './users/users.module.js';
 import { StrictValidationPipe } from './validation.pipe.js';
@@ -33,6 +34,7 @@ export class AppModule {
       module: AppModule,
       imports: [
         TypeOrmModule.forRoot({ ...databaseOptions(config), retryAttempts: 0 }),
+        TelemetryModule,
         AuditModule,
         OutboxModule,
         ClockModule,

@@ -1,5 +1,5 @@
 /** What `main.ts`, the CLI and the tests share: the Nest application as it runs, short of listening. */
-import { ConsoleLogger, type DynamicModule, type INestApplication, type LogLevel, type Type } from '@nestjs/common';
+import type { DynamicModule, INestApplication, Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
@@ -13,9 +13,10 @@ import { ACCESS_TOKEN, API_KEY } from './auth/access.js';
 import { Problem } from './errors.js';
 import { InFlight } from './in-flight.js';
 import { declareUnreadable } from './openapi.js';
+import { jsonLog, JsonLogger, TextLogger } from './telemetry/log.js';
+import { Metrics } from './telemetry/metrics.js';
+import { RequestRecord } from './telemetry/request.record.js';
 import { allowOrigins, securityHeaders, serverOptions } from './transport.js';
-
-const LOG_LEVELS: LogLevel[] = ['fatal', 'error', 'warn', 'log', 'debug'];
 
 /**
  * Builds the application: routes, validation, error bodies, request ids, Swagger UI at /docs.
@@ -37,18 +38,23 @@ export async function createApp(config: Config, module?: Type | DynamicModule): 
     // No Nest middleware is used; without its plugin a request passes one hook less.
     skipMiddie: true,
   });
+  const lines = config.logFormat === 'json' ? jsonLog(config) : undefined;
   const app = await NestFactory.create<NestFastifyApplication>(module ?? AppModule.with(config), adapter, {
-    logger: logger(config),
+    logger: lines ? new JsonLogger(lines.pino) : new TextLogger(config),
     abortOnError: false,
     // Fastify's own JSON parser stays; Nest would add one for forms, which other sites' pages can send unasked.
     bodyParser: false,
   });
   const fastify = adapter.getInstance();
   const inFlight = module ? undefined : app.get(InFlight);
+  const record = module ? undefined : new RequestRecord(app.get(Metrics), lines?.write);
+  fastify.decorateReply('problem', '');
+  fastify.decorateReply('groupSize', 0);
   fastify.removeContentTypeParser('text/plain');
   fastify.server.maxHeadersCount = 0; // Node would drop what is beyond 2,000 without a word; 16 KiB bound them
   fastify.addHook('onRequest', (request, reply, done) => {
     begin(request, reply);
+    record?.begin(request, reply);
     try {
       if (adapter.isStopping) throw stopping(reply);
       inFlight?.begin(request, reply);
@@ -130,28 +136,6 @@ class StoppableAdapter extends FastifyAdapter {
     super.beforeClose();
     this.isStopping = true;
   }
-}
-
-/** What Nest says of its own start-up (50 lines) is for `debug`. */
-class AppLogger extends ConsoleLogger {
-  override log(message: unknown, ...rest: unknown[]): void {
-    const quiet = /^(NestFactory|InstanceLoader|RoutesResolver|RouterExplorer|NestApplication)$/.test(
-      String(rest.at(-1)),
-    );
-    if (!quiet || this.isLevelEnabled('debug')) super.log(message, ...(rest as [string]));
-  }
-
-  /** A port that cannot be had is told once, by whoever called `listen()`. */
-  override error(message: unknown, ...rest: unknown[]): void {
-    const quiet = rest.at(-1) === 'NestApplication';
-    if (!quiet || this.isLevelEnabled('debug')) super.error(message, ...(rest as [string]));
-  }
-}
-
-/** The logger of a configuration's level. */
-export function logger(config: Config): ConsoleLogger {
-  const levels = LOG_LEVELS.slice(0, { error: 2, warn: 3, info: 4, debug: 5 }[config.logLevel]);
-  return new AppLogger({ logLevels: levels, prefix: 'asper' });
 }
 
 /** The caller's `X-Request-Id` where it is safe to print, else a new id. */

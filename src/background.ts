@@ -10,6 +10,7 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { CONFIG, type Config } from './config.js';
+import { Metrics } from './telemetry/metrics.js';
 
 export interface Job {
   /** What does not happen for now where a round fails, for the log: "expired holds are not written down". */
@@ -23,11 +24,14 @@ export interface Job {
 export class Background implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly jobs: RunningJob[] = [];
 
-  constructor(@Inject(CONFIG) private readonly config: Config) {}
+  constructor(
+    private readonly metrics: Metrics,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
 
   /** Has a round run in every period, once the service has started. @returns begins one now, or right after the one that runs. */
   every(job: Job): () => void {
-    const running = new RunningJob(job);
+    const running = new RunningJob(job, () => this.metrics.backgroundFailures.inc());
     this.jobs.push(running);
     return () => running.begin();
   }
@@ -49,7 +53,10 @@ class RunningJob {
   private isOn = false;
   private readonly stopping = new AbortController();
 
-  constructor(private readonly job: Job) {}
+  constructor(
+    private readonly job: Job,
+    private readonly onFailure: () => void,
+  ) {}
 
   /** Processes that start together take their turns at different times: what one has done, the next need not lock again. */
   start(): void {
@@ -66,7 +73,10 @@ class RunningJob {
     if (this.running) return void (this.isAgain = true);
     this.running = this.job
       .round(this.stopping.signal)
-      .catch((error: unknown) => this.logger.warn(`${this.job.fault} for now: ${String(error)}`))
+      .catch((error: unknown) => {
+        this.onFailure();
+        this.logger.warn(`${this.job.fault} for now: ${String(error)}`);
+      })
       .finally(() => {
         this.running = undefined;
         if (!this.isAgain) return;

@@ -10,11 +10,8 @@ import { EXTERNAL_STRIPES, type Config } from './config.js';
 import { connectionsMax } from './database/connections.js';
 import type { Serving } from './serve.js';
 import { WorkerStartError } from './start-failure.js';
-
-/** What a worker tells its primary, once: where it listens, or why it does not. */
-export type WorkerReport = { url: string } | { failure: string };
-/** The one thing that a primary tells its workers. */
-const STOP = 'stop';
+import { answerMetrics } from './telemetry/worker.metrics.js';
+import { STOP, type WorkerReport } from './worker.messages.js';
 
 /** A place whose workers keep dying is filled ever more slowly, so a lasting fault is no storm of processes. */
 const REFILL_DELAY_MS = 250;
@@ -95,8 +92,10 @@ class Workers implements Serving {
     this.alive.add(worker);
     worker.on('error', () => undefined); // a message that it did not live to read; its end follows
     let failure: string | undefined;
-    worker.on('message', (report: WorkerReport) => {
+    worker.on('message', (report: WorkerReport | object) => {
+      void answerMetrics(worker, report);
       if ('failure' in report) failure = report.failure;
+      else if (!('url' in report)) return;
       else if (this.isStopping)
         tellToStop(worker); // it could not listen to us yet when the others were told
       else {

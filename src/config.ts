@@ -54,6 +54,7 @@ export function readConfig(variables: Record<string, string | undefined>) {
     dataDir: env.text('DATA_DIR', '') || undefined,
     locking: env.oneOf('LOCKING', ['pessimistic', 'optimistic'], 'pessimistic'),
     logLevel: env.oneOf('LOG_LEVEL', ['error', 'warn', 'info', 'debug'], 'info'),
+    logFormat: env.oneOf('LOG_FORMAT', ['json', 'text'], auth.production ? 'json' : 'text'),
     ...readDefaults(env),
     /** Outcomes are replayed for this long; later a repeat is told "already used" and is never executed again. */
     idempotencyRetentionHours: env.integer('IDEMPOTENCY_RETENTION_HOURS', 72, 72, 24 * 3650),

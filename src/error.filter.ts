@@ -24,6 +24,7 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
     const stack = cause instanceof Error ? cause.stack : String(cause);
     logger.error(`${request.method} ${request.routeOptions?.url ?? ''} ${request.id}: ${stack}`);
   }
+  reply.problem = problem.code;
   const classic = classicErrorBody(request.routeOptions?.url, problem);
   if (classic) return void reply.status(400).header('Content-Type', 'application/json; charset=utf-8').send(classic);
   const { errors, retryAfterSeconds, replayed } = problem.extra;

@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { CONFIG, type Config } from './config.js';
 import { sendProblem } from './error.filter.js';
 import { Problem } from './errors.js';
+import { Metrics } from './telemetry/metrics.js';
 import { PostingEngine } from './transactions/posting.engine.js';
 
 /** How often the oldest are held against their deadline. */
@@ -28,8 +29,11 @@ export class InFlight implements OnApplicationBootstrap, BeforeApplicationShutdo
 
   constructor(
     private readonly engine: PostingEngine,
+    metrics: Metrics,
     @Inject(CONFIG) private readonly config: Config,
-  ) {}
+  ) {
+    metrics.gauge('asper_http_requests_in_flight', 'Requests without an answer yet', () => this.count);
+  }
 
   /** Requests that have no answer yet. */
   get count(): number {

@@ -1,9 +1,10 @@
 /** A worker: one of several processes that share the port. `cluster.ts` is its primary. */
 import cluster from 'node:cluster';
-import type { WorkerReport } from './cluster.js';
+import { STOP, type WorkerReport } from './worker.messages.js';
 import { readConfig } from './config.js';
 import { serve } from './serve.js';
 import { whyNotStarted } from './start-failure.js';
+import { takeAnswer } from './telemetry/worker.metrics.js';
 
 /** Serves until the primary says stop or is gone. The primary has opened the database and completed the environment. */
 export async function work(): Promise<void> {
@@ -15,7 +16,7 @@ export async function work(): Promise<void> {
     const end = () => void (stopping ??= serving.stop().then(() => process.exit(0)));
     // Ctrl-C and a service manager reach primary and workers alike, in any order; whoever is first is right.
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, end);
-    worker.on('message', end);
+    worker.on('message', (message) => (message === STOP ? end() : takeAnswer(message)));
     // Without its primary a worker would be ended by Node at once; what it has accepted is answered first.
     worker.exitedAfterDisconnect = true;
     worker.on('disconnect', end);

@@ -17,6 +17,7 @@ export function readAuth(env: Environment, variables: Variables) {
     ...readTokens(env, production),
     ...readCodes(env, production),
     ...readTransport(env, production),
+    metricsToken: readMetricsToken(env),
     /** Requests of one person; 0 is no limit. Of each process. */
     requestsPerMinutePerson: env.integer('REQUESTS_PER_MINUTE_PERSON', 600, 0, 1_000_000),
     /** Of an API key that has no limit of its own. */
@@ -39,6 +40,15 @@ function refuseInProduction(env: Environment, auth: string, variables: Variables
   if (password !== undefined && /^(|postgres|password|secret|changeme|admin|root|asper|wallet)$/i.test(password)) {
     env.problems.push('DATABASE_URL has a password that everybody tries first; choose another');
   }
+}
+
+/** SECURITY: what is wrong with it is said without printing it. */
+function readMetricsToken(env: Environment): string {
+  const token = env.text('METRICS_TOKEN', '');
+  if (token !== '' && !/^[\w.~+/=-]{20,200}$/.test(token)) {
+    env.problems.push('METRICS_TOKEN must be 20 to 200 letters, digits and -._~+/=; `openssl rand -hex 20` makes one');
+  }
+  return token;
 }
 
 function readTokens(env: Environment, production: boolean) {

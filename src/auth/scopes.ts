@@ -16,6 +16,7 @@ export const SCOPES = {
   'keys:admin': 'make, renew and revoke API keys',
   'webhooks:admin': 'make, change and replay webhooks',
   'audit:read': 'read what operators did',
+  'metrics:read': 'read the metrics',
 } as const;
 
 export type Scope = keyof typeof SCOPES;

@@ -18,6 +18,8 @@ export interface Answer<Body extends object = object> {
   status: number;
   body: Body;
   replayed: boolean;
+  /** Of a posting that was committed now: how many instructions shared its database transaction. For the log. */
+  groupSize?: number;
 }
 
 const RECORD_ATTEMPTS_MAX = 5;

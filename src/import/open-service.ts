@@ -2,10 +2,10 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AppModule } from '../app.module.js';
-import { logger } from '../app.setup.js';
 import type { Config } from '../config.js';
 import { openEmbedded } from '../database/embedded.js';
 import { migrate } from '../database/migrate.js';
+import { TextLogger } from '../telemetry/log.js';
 
 /**
  * Runs `work` on the database of DATABASE_URL, or on the embedded one: a running one is joined, otherwise it is
@@ -36,7 +36,7 @@ export async function withService<T>(
   // The command's own output is what a person reads; what went wrong reaches them as its outcome.
   const quiet = config.logLevel === 'debug' ? config : { ...config, logLevel: 'error' as const };
   const service = await NestFactory.createApplicationContext(AppModule.with(config), {
-    logger: logger(quiet),
+    logger: new TextLogger(quiet),
     abortOnError: false,
   });
   try {

@@ -7,6 +7,7 @@ import type { KnownRequest } from '../caller.js';
 import { CONFIG, type Config } from '../config.js';
 import { Problem } from '../errors.js';
 import { placeOf } from '../events/event-id.js';
+import { Metrics } from '../telemetry/metrics.js';
 import { LiveHub } from './live.hub.js';
 import { LiveQueries } from './live.queries.js';
 import { LiveStream } from './live.stream.js';
@@ -35,8 +36,11 @@ export class LiveService implements OnApplicationBootstrap, BeforeApplicationShu
     private readonly hub: LiveHub,
     private readonly queries: LiveQueries,
     private readonly access: ContinuedAccess,
+    metrics: Metrics,
     @Inject(CONFIG) private readonly config: Config,
-  ) {}
+  ) {
+    metrics.gauge('asper_live_streams', 'Open live streams', () => this.streams.size);
+  }
 
   onApplicationBootstrap(): void {
     this.timer = setInterval(() => void this.check(), CHECK_EVERY_MS).unref();

@@ -21,6 +21,7 @@ import { CONFIG, type Config } from '../config.js';
 import { Problem, type ErrorCode } from '../errors.js';
 import { IdempotencyService } from '../idempotency/idempotency.service.js';
 import { formatAmount } from '../money.js';
+import { Metrics } from '../telemetry/metrics.js';
 import { TransactionsService } from '../transactions/transactions.service.js';
 import { missedOf, occurrenceAfter } from './occurrences.js';
 import { ScheduleStore, type DueSchedule, type Outcome } from './schedule.store.js';
@@ -48,6 +49,7 @@ export class ScheduleRunner implements OnApplicationBootstrap, BeforeApplication
     private readonly transactions: TransactionsService,
     private readonly idempotency: IdempotencyService,
     private readonly clock: Clock,
+    private readonly metrics: Metrics,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -109,6 +111,7 @@ export class ScheduleRunner implements OnApplicationBootstrap, BeforeApplication
   private async advance(schedule: DueSchedule, outcome: Outcome): Promise<boolean> {
     const following = occurrenceAfter(schedule, schedule.next);
     await this.store.advance(schedule, outcome, following);
+    this.metrics.occurrences.inc({ outcome: outcome.kind === 'posted' ? 'posted' : outcome.error });
     return following !== undefined && following.at <= schedule.now;
   }
 

@@ -45,10 +45,10 @@ export class BatchService {
         const answered = this.postings.answered<KeptBatch>(outcome, key.fingerprint);
         return { ...answered, body: await this.bodyOf(answered.body) };
       }
-      const { outcomes, refusal } = outcome;
+      const { outcomes, refusal, groupSize } = outcome;
       if (refusal) throw new Problem(refusal.code, refusal.detail, { errors: refusal.errors });
       const items = outcomes.map((item) => itemBody(item, isDryRun));
-      return { status: isDryRun ? 200 : 201, body: batchBody(dto.atomic, items), replayed: false };
+      return { status: isDryRun ? 200 : 201, body: batchBody(dto.atomic, items), replayed: false, groupSize };
     });
   }
 

@@ -22,6 +22,7 @@ import { releaseExpired } from './hold.rules.js';
 import { Ledger, walletIdsOf, type Posted } from './ledger.js';
 import { eventsOf } from './posting.events.js';
 import { asProblem, backoffMs, describe, isRetryable } from './posting.failures.js';
+import { PostingMetrics } from './posting.metrics.js';
 import { decide, type Decision, type Work } from './posting.rules.js';
 import { PostingQueue, withoutPassedOver, type Lane, type Waiting } from './posting.queue.js';
 import { PostingStore } from './posting.store.js';
@@ -56,9 +57,11 @@ export class PostingEngine implements BeforeApplicationShutdown {
     private readonly keys: IdempotencyStore,
     private readonly audit: AuditService,
     private readonly outbox: Outbox,
+    private readonly metrics: PostingMetrics,
     @Inject(CONFIG) private readonly config: Config,
   ) {
     this.queue = new PostingQueue({ lengthMax: config.queueLengthMax, waitMsMax: config.queueWaitMsMax });
+    metrics.watchQueue(() => this.queue.length);
   }
 
   /**
@@ -108,6 +111,7 @@ export class PostingEngine implements BeforeApplicationShutdown {
     const isHalf = commitUnknown !== undefined;
     let isRetry = isHalf;
     let timeout: unknown;
+    const startedAt = performance.now();
     for (let attempt = 1; ; attempt++) {
       // Whose COMMIT may have gone through, that is found out now: such a wallet is waited for in either lane. So it is in
       // a half, as what one half passed over the other would overtake.
@@ -116,6 +120,7 @@ export class PostingEngine implements BeforeApplicationShutdown {
         const outcomes = await inPipelinedTransaction(this.dataSource, (transaction) =>
           this.postAll(transaction, instructions, passes, isRetry),
         );
+        this.metrics.committed(group, outcomes, startedAt);
         answer(group, outcomes);
         const passedOver = group.filter((_, i) => outcomes[i] === undefined);
         if (timeout !== undefined) passedOver.forEach(({ reject }) => reject(asProblem(timeout, false)));
@@ -130,6 +135,7 @@ export class PostingEngine implements BeforeApplicationShutdown {
           continue;
         }
         if (isRetryable(error) && attempt < this.config.groupAttemptsMax && Date.now() < deadline) {
+          this.metrics.retried(error);
           await delay(backoffMs(attempt, error));
           continue;
         }
@@ -141,6 +147,7 @@ export class PostingEngine implements BeforeApplicationShutdown {
           await this.commitGroup(group.slice(middle), lane, deadline, commitUnknown ?? false);
           return;
         }
+        this.metrics.failed();
         this.logger.error(`a group of ${group.length} failed at attempt ${attempt}: ${describe(error)}`);
         const problem = asProblem(error, commitUnknown);
         group.forEach(({ reject }) => reject(problem));
@@ -166,7 +173,9 @@ export class PostingEngine implements BeforeApplicationShutdown {
     const fresh = isWhole ? known : withoutPassedOver(known, ledger.wallets);
     const decisions = fresh.map((instruction) => decide(ledger, instruction));
     const writes = this.write(transaction.runner, ledger, fresh, decisions, expired);
+    const decidedAt = performance.now();
     await transaction.commitBehind(writes);
+    this.metrics.wrote(decidedAt);
 
     if (fresh === instructions) return decisions;
     const outcomes = new Map<string, InstructionOutcome>();

@@ -26,6 +26,8 @@ export interface Work {
 export interface Decision {
   outcomes: Outcome[];
   refusal?: Refusal;
+  /** How many instructions were committed together. */
+  groupSize?: number;
 }
 
 /** Decides an instruction; it sees what those before it left behind, and moves the ledger forward in place. */

@@ -43,7 +43,7 @@ export class PostingService {
         return { status: 201, body: transactionBody((await this.queries.find(transactionId))!), replayed };
       }
       const body = transactionBody(onlyPosted(outcome).transaction!);
-      return isDryRun ? dryRun(body) : { status: 201, body, replayed: false };
+      return isDryRun ? dryRun(body) : { status: 201, body, replayed: false, groupSize: outcome.groupSize };
     });
     return caller.userId === undefined ? answer : this.seenBy(caller, answer);
   }
@@ -65,7 +65,7 @@ export class PostingService {
       const outcome = await this.submit({ id: posting.id, ...key, postings: [posting], isDryRun, keep });
       if (!('outcomes' in outcome)) return this.answered<Body>(outcome, key.fingerprint);
       const { statusCode, body } = present(onlyPosted(outcome));
-      return isDryRun ? dryRun(body) : { status: statusCode, body, replayed: false };
+      return isDryRun ? dryRun(body) : { status: statusCode, body, replayed: false, groupSize: outcome.groupSize };
     });
   }
 

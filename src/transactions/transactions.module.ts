@@ -10,6 +10,7 @@ import { IdempotencyKeysController } from './idempotency-keys.controller.js';
 import { LimitsService } from './limits.service.js';
 import { PersonView } from './person-view.js';
 import { PostingEngine } from './posting.engine.js';
+import { PostingMetrics } from './posting.metrics.js';
 import { PostingService } from './posting.service.js';
 import { PostingStore } from './posting.store.js';
 import { TransactionsController } from './transactions.controller.js';
@@ -23,7 +24,7 @@ import { WalletStatesService } from './wallet-states.service.js';
   imports: [WalletsModule, IdempotencyModule],
   controllers: [TransactionsController, HoldsController, WalletStatesController, IdempotencyKeysController],
   providers: [
-    ...[PostingEngine, PostingStore, HoldStore, WalletStateStore],
+    ...[PostingEngine, PostingMetrics, PostingStore, HoldStore, WalletStateStore],
     ...[PostingService, TransactionsService, TransactionsQueries, BatchService, PersonView],
     ...[HoldsService, HoldSweeper, WalletStatesService, LimitsService],
   ],

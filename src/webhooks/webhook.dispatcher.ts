@@ -16,6 +16,7 @@ import { inTransaction } from '../database/transaction.js';
 import { EventsQueries } from '../events/events.queries.js';
 import { Outbox } from '../events/outbox.service.js';
 import { newId } from '../ids.js';
+import { Metrics } from '../telemetry/metrics.js';
 import { WebhookEndpoint, type Attempt, type DisabledReason } from './webhook.entities.js';
 import { WebhookLane } from './webhook.lane.js';
 import { WebhookSecrets } from './webhook.secrets.js';
@@ -58,6 +59,7 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
     private readonly secrets: WebhookSecrets,
     private readonly events: EventsQueries,
     private readonly outbox: Outbox,
+    private readonly metrics: Metrics,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -137,7 +139,9 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
     if (signal.aborted) return new Date(0); // it was given up, and is not counted
     const { durationMs: duration_ms, statusCode: status_code, error, response } = sent;
     const attempt = { at, duration_ms, status_code, error, response };
+    if (event) this.metrics.deliverySeconds.observe(duration_ms / 1_000);
     if (error === null) {
+      this.metrics.deliveries.inc({ outcome: 'delivered' });
       await this.store.delivered(endpoint.id, delivery.id, attempt, endpoint.failingSince !== null);
       endpoint.failingSince = null;
       return undefined;
@@ -153,6 +157,7 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
     isHopeless: boolean,
   ): Promise<Date | undefined> {
     const retryAt = isHopeless ? undefined : this.retryAt(delivery.attemptCount, retryAfterSeconds);
+    this.metrics.deliveries.inc({ outcome: retryAt ? 'failed' : 'dead' });
     await this.store.failed(endpoint.id, delivery.id, attempt, retryAt);
     endpoint.failingSince ??= new Date(attempt.at);
     delivery.firstAttemptAt ??= new Date(attempt.at);

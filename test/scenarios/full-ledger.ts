@@ -12,9 +12,11 @@ import { IdempotencyStore } from '../../src/idempotency/idempotency.store.js';
 import { HoldStore } from '../../src/transactions/hold.store.js';
 import type { Posted, Posting } from '../../src/transactions/ledger.js';
 import { PostingEngine } from '../../src/transactions/posting.engine.js';
+import { PostingMetrics } from '../../src/transactions/posting.metrics.js';
 import { PostingStore } from '../../src/transactions/posting.store.js';
 import { TransactionsQueries } from '../../src/transactions/transactions.queries.js';
 import { WalletStateStore } from '../../src/transactions/wallet-state.store.js';
+import { Metrics } from '../../src/telemetry/metrics.js';
 import { expectStatus } from '../support/client.js';
 import type { Service } from '../support/service.js';
 
@@ -59,6 +61,7 @@ function poster(dataSource: DataSource) {
     new IdempotencyStore(),
     new AuditService(dataSource),
     new Outbox(),
+    new PostingMetrics(new Metrics(config)),
     config,
   );
   return async (draft: Draft): Promise<Posted> => {

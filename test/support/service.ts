@@ -18,6 +18,8 @@ export interface Service {
   database: TestDatabase;
   /** What it has printed so far. */
   said(): string;
+  /** What it has complained of so far, on stderr. */
+  complained(): string;
   stop(): Promise<void>;
 }
 
@@ -128,12 +130,15 @@ export async function startService(
   });
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  let complaints = '';
+  child.stderr.on('data', (chunk: Buffer) => (complaints += chunk.toString()));
   const url = await listening(child, quiet);
   return {
     process: child,
     api: new WalletClient(url),
     database,
     said: () => output,
+    complained: () => complaints,
     stop: async () => {
       if (child.exitCode === null && child.signalCode === null) {
         child.kill('SIGTERM');

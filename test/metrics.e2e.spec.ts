@@ -1,0 +1,154 @@
+/** /metrics: that it counts what happened, of all workers together, and goes on telling while the database is away. */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { expectStatus, WalletClient } from './support/client.js';
+import { Proxy } from './support/proxy.js';
+import { bearer, startSecured } from './support/secured.js';
+import { startService, type Service } from './support/service.js';
+import { parseRules } from './support/rules.js';
+
+const TOKEN = 'a-token-of-the-metrics-only';
+
+async function scrape(api: WalletClient, headers: Record<string, string> = {}): Promise<string> {
+  const { status, text, headers: said } = await api.call('GET', '/metrics', undefined, headers);
+  expect([status, said.get('content-type')]).toEqual([200, 'text/plain; version=0.0.4; charset=utf-8']);
+  return text;
+}
+
+/** The sum of a metric's samples whose labels contain all of these. */
+function valueOf(text: string, name: string, ...labels: string[]): number {
+  const samples = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+  const wanted = samples.filter((line) => labels.every((label) => line.includes(label)));
+  return wanted.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+}
+
+describe('metrics', () => {
+  let service: Service;
+  beforeAll(async () => {
+    service = await startService();
+  });
+  afterAll(() => service.stop());
+
+  it('count requests, problems, postings, groups, and how long they took', async () => {
+    const { api } = service;
+    const { id } = await api.newWallet('10.00');
+    const replies = await Promise.all(Array.from({ length: 50 }, () => api.debit(id, '1.00')));
+    expect(replies.filter(({ status }) => status === 201)).toHaveLength(10);
+    const dry = `/v1/wallets/${id}/credits?dry_run=true`;
+    expectStatus(200, await api.post(dry, { amount: '1.00' }));
+    await api.batch([{ type: 'debit', wallet_id: id, amount: '1.00' }], { atomic: true });
+    const text = await scrape(api);
+    const debits = ['method="POST"', 'route="/v1/wallets/:wallet_id/debits"'];
+    expect(valueOf(text, 'asper_http_request_duration_seconds_count', ...debits, 'status="201"')).toBe(10);
+    expect(valueOf(text, 'asper_http_request_duration_seconds_count', ...debits, 'status="422"')).toBe(40);
+    expect(valueOf(text, 'asper_problems_total', 'code="insufficient_funds"')).toBe(40);
+    expect(valueOf(text, 'asper_postings_total', 'outcome="posted"')).toBe(11);
+    expect(valueOf(text, 'asper_postings_total', 'outcome="insufficient_funds"')).toBe(40);
+    expect(valueOf(text, 'asper_postings_total', 'outcome="batch_refused"')).toBe(1);
+    // The credit, the debits, the dry run, the batch.
+    expect(valueOf(text, 'asper_posting_group_size_sum')).toBe(53);
+    const groups = valueOf(text, 'asper_posting_group_size_count');
+    expect(groups).toBeLessThan(30);
+    expect(valueOf(text, 'asper_posting_group_duration_seconds_count')).toBe(groups);
+    expect(valueOf(text, 'asper_posting_queue_wait_seconds_count')).toBe(53);
+    expect(valueOf(text, 'asper_database_connections_max')).toBe(10);
+    expect(valueOf(text, 'asper_database_up')).toBe(1);
+    expect(valueOf(text, 'process_resident_memory_bytes')).toBeGreaterThan(50e6);
+    expect(valueOf(text, 'nodejs_eventloop_lag_p99_seconds')).toBeGreaterThan(0);
+  });
+
+  it('make no series of what a caller has made up', async () => {
+    const { api } = service;
+    for (let n = 0; n < 20; n++) await api.call(n % 2 ? 'GET' : 'PROPFIND', `/made/up/${n}`);
+    const text = await scrape(api);
+    expect(text).not.toContain('made');
+    expect(valueOf(text, 'asper_http_request_duration_seconds_count', 'route="none"')).toBeGreaterThanOrEqual(10);
+  });
+
+  it('tell what waits in the tables', async () => {
+    const { api, database } = service;
+    await database.query(`UPDATE outbox_batches SET created_at = now() - interval '1 hour' WHERE position IS NULL`);
+    expectStatus(201, await api.post('/v1/webhook-endpoints', { url: 'http://127.0.0.1:9/hook' }));
+    await database.query(`UPDATE webhook_endpoints SET position = 0, taken_by = gen_random_uuid(), taken_until = now() + interval '1 day'`);
+    const text = await scrape(api);
+    expect(valueOf(text, 'asper_webhook_endpoints_active')).toBe(1);
+    expect(valueOf(text, 'asper_webhook_lag_seconds')).toBeGreaterThan(3_500);
+  });
+
+  it('are those of all workers together', async () => {
+    const both = await startService({ WORKERS: '2' });
+    // A connection leads to one worker; each of these clients has one.
+    const clients = Array.from({ length: 6 }, () => new WalletClient(both.api.url, 1));
+    for (const client of clients) for (let n = 0; n < 10; n++) await client.get('/v1/wallets');
+    for (const client of clients) {
+      const text = await scrape(client);
+      expect(valueOf(text, 'asper_http_request_duration_seconds_count', 'route="/v1/wallets"')).toBe(60);
+      expect(valueOf(text, 'asper_database_connections_max')).toBe(20);
+      expect(valueOf(text, 'asper_database_up')).toBe(1);
+    }
+    await both.stop();
+  });
+
+  it('are for keys with metrics:read and for METRICS_TOKEN, which opens nothing else', async () => {
+    const secured = await startSecured({ METRICS_TOKEN: TOKEN });
+    const { api } = secured;
+    expect((await api.get('/metrics')).status).toBe(401);
+    expect((await api.call('GET', '/metrics', undefined, bearer(`${TOKEN}x`))).status).toBe(401);
+    expect((await api.call('GET', '/v1/wallets', undefined, bearer(TOKEN))).status).toBe(401);
+    await scrape(api, bearer(TOKEN));
+    await secured.stop();
+  });
+
+  it('go on while the database is away, and say so', async () => {
+    const proxy = await Proxy.to(service.database.url);
+    const secured = await startSecured(
+      { METRICS_TOKEN: TOKEN, DATABASE_URL: proxy.url, DATABASE_CONNECT_TIMEOUT_MS: '500' },
+      { database: service.database, quiet: true },
+    );
+    expect(valueOf(await scrape(secured.api, bearer(TOKEN)), 'asper_database_up')).toBe(1);
+    await proxy.stop();
+    const text = await scrape(secured.api, bearer(TOKEN));
+    expect(text).toContain('asper_database_up 0');
+    expect(text).not.toContain('\nasper_schedules_due ');
+    await secured.stop();
+  });
+
+  it('that dashboard and alerts ask for are there, and each alert has its page in the runbook', async () => {
+    const text = await scrape(service.api);
+    const known = new Set([...text.matchAll(/^# TYPE (\S+) (\S+)/gm)].flatMap(([, name, type]) =>
+      type === 'histogram' ? [`${name}_bucket`, `${name}_sum`, `${name}_count`] : [name!],
+    ));
+    known.add('up'); // Prometheus' own
+    const dashboard = JSON.parse(readFileSync('ops/grafana-dashboard.json', 'utf8')) as { panels: Panel[] };
+    const asked = [...dashboard.panels.flatMap(({ targets }) => targets ?? []), ...parseRules()].map(({ expr }) => expr);
+    expect(asked.length).toBeGreaterThan(25);
+    expect([...new Set(asked.flatMap(metricsIn))].filter((name) => !known.has(name))).toEqual([]);
+    const runbook = readFileSync('docs/runbook.md', 'utf8');
+    const sections = [...runbook.matchAll(/^## (\S+)$/gm)].map(([, name]) => name);
+    expect(sections).toEqual(parseRules().map(({ alert }) => alert));
+    for (const { alert, annotations } of parseRules()) {
+      expect(annotations.runbook_url).toMatch(new RegExp(`docs/runbook\\.md#${alert.toLowerCase()}$`));
+    }
+  });
+
+  it('are all in docs/observability.md (UPDATE_DOCS=1 npm test -- metrics writes the table)', async () => {
+    const text = await scrape(service.api);
+    const rows = [...text.matchAll(/^# HELP (asper_\S+) (.*)\n# TYPE \S+ (\S+)/gm)].map(
+      ([, name, help, type]) => `| \`${name}\` | ${type} | ${help} |`,
+    );
+    const table = ['| metric | kind | what |', '| --- | --- | --- |', ...rows.sort()].join('\n');
+    const file = 'docs/observability.md';
+    const [begin, end] = ['<!-- metrics: made from the code -->\n\n', '\n\n<!-- end of metrics -->'];
+    const doc = readFileSync(file, 'utf8');
+    const made = begin + table + end;
+    if (process.env.UPDATE_DOCS) writeFileSync(file, doc.slice(0, doc.indexOf(begin)) + made + doc.slice(doc.indexOf(end) + end.length));
+    expect(readFileSync(file, 'utf8')).toContain(made);
+  });
+});
+
+interface Panel {
+  targets?: Array<{ expr: string }>;
+}
+
+/** Names in an expression of PromQL that are metrics of the service, of Node.js or of the process. */
+const metricsIn = (expr: string) => expr.match(/\b(?:asper|nodejs|process)_\w+|\bup\b/g) ?? [];
