@@ -10,7 +10,7 @@ import { Metrics } from './metrics.js';
 /** A database that does not answer by then is told as away. */
 const ANSWER_MS_MAX = 2_000;
 /** The gauges of one scrape share one look. */
-const FRESH_MS = 500;
+const FRESH_MS = 100;
 
 @Injectable()
 export class DatabaseGauges {
@@ -52,27 +52,27 @@ export class DatabaseGauges {
 /** By their columns in {@link LOOK}; the same in every process. */
 const IN_TABLES = {
   outbox_unplaced_batches:
-    'Batches of events without a position yet, at most 100,000: they get one when events are read or sent',
+    'Batches of events without a position yet, at most 10,000: they get one when events are read or sent',
   webhook_endpoints_active: 'Endpoints that are sent events',
   webhook_endpoints_disabled: 'Endpoints that are disabled, by an operator or because they failed for days',
   webhook_endpoints_failing: 'Active endpoints whose last attempt failed',
-  webhook_deliveries_pending: 'Deliveries that wait for their first or next attempt, at most 100,000',
+  webhook_deliveries_pending: 'Deliveries that wait for their first or next attempt, at most 10,000',
   webhook_lag_seconds: 'Age of the oldest event that an active endpoint was not yet dealt',
   schedules_due: 'Schedules whose time has come and that no process works at',
   schedules_lag_seconds: 'How long the oldest of them has been due',
 };
 
-/** 0.5 ms with 50,000 pending deliveries: TODO */
+/** 5 ms with a million deliveries of which 50,000 wait, and 90,000 batches without a position. */
 const LOOK = `
   WITH active AS (SELECT id, position FROM webhook_endpoints WHERE status = 'active'),
   due AS (SELECT due_at FROM schedules WHERE due_at <= clock_now() ORDER BY due_at LIMIT 10000)
   SELECT
-    (SELECT count(*)::int FROM (SELECT FROM outbox_batches WHERE position IS NULL LIMIT 100000) b) AS outbox_unplaced_batches,
+    (SELECT count(*)::int FROM (SELECT FROM outbox_batches WHERE position IS NULL LIMIT 10000) b) AS outbox_unplaced_batches,
     (SELECT count(*)::int FROM active) AS webhook_endpoints_active,
     (SELECT count(*)::int FROM webhook_endpoints WHERE status = 'disabled') AS webhook_endpoints_disabled,
     (SELECT count(*)::int FROM webhook_endpoints WHERE status = 'active' AND failing_since IS NOT NULL)
       AS webhook_endpoints_failing,
-    (SELECT count(*)::int FROM (SELECT FROM webhook_deliveries WHERE status = 'pending' LIMIT 100000) d)
+    (SELECT count(*)::int FROM (SELECT FROM webhook_deliveries WHERE status = 'pending' LIMIT 10000) d)
       AS webhook_deliveries_pending,
     (SELECT coalesce(max(extract(epoch FROM clock_now() - coalesce(
               (SELECT created_at FROM outbox_batches b WHERE b.position = active.position + 1),

@@ -4,9 +4,9 @@
  */
 import cluster, { type Worker } from 'node:cluster';
 
-/** From a worker to its primary, and back. */
+/** From a worker to its primary, and back; prom-client's own messages between them have other fields. */
 interface Question {
-  metrics: number;
+  metricsOfAll: number;
 }
 interface Answer extends Question {
   text?: string;
@@ -18,29 +18,29 @@ let count = 0;
 /** In a worker: the metrics of all workers. @returns undefined where one of them does not answer within five seconds */
 export function metricsOfAll(): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const question: Question = { metrics: (count += 1) };
-    asked.set(question.metrics, resolve);
+    const question: Question = { metricsOfAll: (count += 1) };
+    asked.set(question.metricsOfAll, resolve);
     cluster.worker!.send(question);
   });
 }
 
 /** In a worker: whether a message of the primary was an answer to {@link metricsOfAll}. */
 export function takeAnswer(message: unknown): void {
-  const { metrics, text } = (message ?? {}) as Partial<Answer>;
-  if (metrics === undefined) return;
-  asked.get(metrics)?.(text);
-  asked.delete(metrics);
+  const { metricsOfAll: id, text } = (message ?? {}) as Partial<Answer>;
+  if (id === undefined) return;
+  asked.get(id)?.(text);
+  asked.delete(id);
 }
 
 /** In the primary: answers a worker that asks. */
 export async function answerMetrics(worker: Worker, message: unknown): Promise<void> {
-  const { metrics } = (message ?? {}) as Partial<Question>;
-  if (metrics === undefined) return;
+  const { metricsOfAll: id } = (message ?? {}) as Partial<Question>;
+  if (id === undefined) return;
   // Loaded by need: 6 MB that a primary without scrapes does without.
   const { AggregatorRegistry } = await import('prom-client');
   aggregator ??= new AggregatorRegistry();
   const text = await aggregator.clusterMetrics().catch(() => undefined);
-  if (worker.isConnected()) worker.send({ metrics, text } satisfies Answer, () => undefined);
+  if (worker.isConnected()) worker.send({ metricsOfAll: id, text } satisfies Answer, () => undefined);
 }
 
 let aggregator: import('prom-client').AggregatorRegistry<'text/plain; version=0.0.4; charset=utf-8'> | undefined;
