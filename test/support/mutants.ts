@@ -29,14 +29,16 @@ export const WITHOUT_TRIGGERS = `
   ALTER TABLE transactions DISABLE TRIGGER USER; ALTER TABLE wallets DROP CONSTRAINT wallets_floor_holds;
   ALTER TABLE entries DROP CONSTRAINT entries_pkey`;
 
-/** Answers before COMMIT, which fails one time in ten. */
-export function earlyAnswer(): Change {
+/** Answers before COMMIT. @param then what happens in between; by default one COMMIT in ten fails. */
+export function earlyAnswer(
+  then = "if (Math.random() < 0.1) throw Object.assign(new Error('crash'), { code: '53000' });",
+): Change {
   const early = '(transaction) => this.postAll(transaction, instructions, passes, isRetry)';
   const answered = `async (transaction) => {
       const behind = { ...transaction, commitBehind: (writes) => Promise.all(writes) };
       const early = await this.postAll(behind, instructions, passes, isRetry);
       group.forEach(({ resolve }, i) => early[i] && resolve(early[i]));
-      if (Math.random() < 0.1) throw Object.assign(new Error('crash'), { code: '53000' });
+      ${then}
       return early; }`;
   return [ENGINE, early, answered];
 }

@@ -1,32 +1,83 @@
-/** ⚑ The client log is on trial: a build that answers before COMMIT must be found out by it. */
-import { expect, it } from '@jest/globals';
+/**
+ * ⚑ The client log is on trial: builds that answer before COMMIT must be found out by it. The first fails one COMMIT in ten; the
+ * second is right as long as nobody dies in the 50 ms between, so only the kills of R5 and R7 can show it.
+ */
+import { afterAll, expect, it } from '@jest/globals';
+import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { earlyAnswer, mutant, removeMutants, WITHOUT_TRIGGERS } from '../../test/support/mutants.js';
-import { startService, TestDatabase } from '../../test/support/service.js';
+import { startService, TestDatabase, type Service } from '../../test/support/service.js';
 import { ClientLog } from '../client-log.js';
-import { randomOf, report } from '../stage.js';
+import { isShort, killPostgres, randomOf, report, skip } from '../stage.js';
 
-it('⚑ a build that answers before COMMIT is found out', async () => {
+const LATE = 'await new Promise((resolve) => setTimeout(resolve, 50));';
+const KILLS = 4;
+
+afterAll(removeMutants);
+
+/** A service of the build under load, while `meanwhile` happens to it. @returns what was acknowledged and is absent */
+async function found(
+  name: string,
+  entry: string,
+  meanwhile: (stage: { service: Service; database: TestDatabase; restart: () => Promise<void> }) => Promise<void>,
+  sql = 'SELECT 1',
+): Promise<string[]> {
   const database = await TestDatabase.create();
-  // The laws in the database would refuse some of it; here the client log is on trial, not they.
-  await database.query(WITHOUT_TRIGGERS);
-  const entry = mutant('torture-early-answer', [earlyAnswer()]);
-  const service = await startService({}, { database, entry, quiet: true });
-  const wallets = await Promise.all(Array.from({ length: 20 }, () => service.api.newWallet()));
-  await Promise.all(wallets.map(({ id }) => service.api.credit(id, '1000000.00', {}, `open-${id}`)));
+  await database.query(sql);
+  let service = await startService({}, { database, entry, quiet: true });
+  const wallets = await Promise.all(Array.from({ length: 20 }, () => service.api.newWallet('1000000.00')));
   const log = new ClientLog(
     wallets.map(({ id }) => id),
-    randomOf('mutants'),
-    'mutant',
+    randomOf(name),
+    name,
   );
   log.start(16, () => service.api);
-  await delay(3_000);
+  const restart = async () => {
+    await once(service.process, 'exit');
+    service = await startService({}, { database, entry, quiet: true });
+  };
+  for (let n = 0; n < KILLS; n++) {
+    await delay(700);
+    await meanwhile({ service, database, restart });
+  }
   await log.stop();
-  const found = (await log.problems(database)).filter((problem) => problem.includes('was acknowledged and is absent'));
-  const problems = found.length > 0 ? [] : ['a build that answers before COMMIT was not found out'];
-  report('⚑', 'a build that answers before COMMIT', `found out: ${found[0] ?? 'no'}`, problems);
+  const after = await TestDatabase.join(database.name);
+  const problems = await log.problems(after);
   await service.stop();
-  await database.drop();
-  removeMutants();
+  await after.drop();
+  return problems.filter((problem) => problem.includes('was acknowledged and is absent'));
+}
+
+function judge(row: string, what: string, absent: string[]): void {
+  const problems = absent.length > 0 ? [] : ['it was not found out'];
+  report(row, `⚑ ${what}`, `found out: ${absent[0] ?? 'no'}`, problems);
   expect(problems).toEqual([]);
+}
+
+it('⚑ R2: answers before a COMMIT that may fail', async () => {
+  const entry = mutant('torture-early', [earlyAnswer()]);
+  // The laws in the database would refuse some of it; here the client log is on trial, not they.
+  judge('R2', 'answers before COMMIT', await found('early', entry, () => delay(100), WITHOUT_TRIGGERS));
+});
+
+it('⚑ R5: answers before COMMIT, and is killed', async () => {
+  if (isShort) return skip('R5', '⚑ answers before COMMIT, killed', 'the full run has it');
+  const entry = mutant('torture-late', [earlyAnswer(LATE)]);
+  const absent = await found('late', entry, async ({ service, restart }) => {
+    service.process.kill('SIGKILL');
+    await restart();
+  });
+  judge('R5', 'answers before COMMIT, killed', absent);
+});
+
+it('⚑ R7: answers before COMMIT, and PostgreSQL is killed', async () => {
+  const what = 'answers before COMMIT, PostgreSQL killed';
+  if (isShort) return skip('R7', `⚑ ${what}`, 'the full run has it');
+  if (process.env.TEST_DATABASE_URL) return skip('R7', `⚑ ${what}`, 'the server is not ours to kill');
+  const entry = mutant('torture-late', [earlyAnswer(LATE)]);
+  const absent = await found('late-db', entry, async ({ database }) => {
+    await killPostgres(await TestDatabase.join(database.name).catch(() => database));
+    await delay(1_500);
+  });
+  judge('R7', what, absent);
 });
