@@ -12,11 +12,13 @@ import { parseArgs } from 'node:util';
 
 const HELP = `
 npm run torture -- [options]
+npm run ha -- [--install]
 
   --only <rows>    some of R1, R3 to R9, R11 to R20, clock, mutants
   --short          fewer repetitions, and only what is not a test already: about three minutes
   --seed <n>       of what is random; printed, so that a run can be repeated
   --json <file>    the table for a script
+  --install        of \`npm run ha\`: gets Debian's packages where they are missing (as root)
 `;
 
 /** Promises that a test of the suite keeps, and how much more is asked of it here. */
@@ -39,6 +41,8 @@ const { values } = parseArgs({
     short: { type: 'boolean', default: false },
     seed: { type: 'string', default: String(randomInt(1_000_000)) },
     json: { type: 'string' },
+    ha: { type: 'boolean', default: false },
+    install: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
@@ -51,6 +55,14 @@ rmSync(results, { force: true });
 // Ctrl-C reaches what runs by itself, and it ends what it has started.
 let isOver = false;
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => (isOver = true));
+
+if (values.ha) {
+  // Another cluster than the embedded one, and minutes long: a run of its own.
+  const env = values.install ? { HA_INSTALL: '1' } : {};
+  const code = await jest(['--config', 'torture/ha/jest.config.js', '--silent=false'], env);
+  tell();
+  process.exit(code);
+}
 
 const only = values.only?.split(',').map((row) => row.trim().toLowerCase());
 const scenarios = readdirSync('torture/scenarios').filter((file) => only?.includes(file.split(/[-.]/)[0]) ?? true);
@@ -70,12 +82,17 @@ for (const [row, what, name, env = {}] of tests) {
   if (code !== 0) failures.push(row);
 }
 
-const rows = existsSync(results) ? readFileSync(results, 'utf8').trim().split('\n') : [];
-process.stdout.write(`\nseed ${values.seed}\n\n`);
-for (const { row, what, figures, state } of rows.map((line) => JSON.parse(line)))
-  process.stdout.write(`${state}  ${row.padEnd(4)} ${what}: ${figures}\n`);
-if (!values.json) rmSync(results, { force: true });
+tell();
 process.exit(isOver || failures.length > 0 ? 1 : 0);
+
+/** Prints the table. */
+function tell() {
+  const rows = existsSync(results) ? readFileSync(results, 'utf8').trim().split('\n') : [];
+  process.stdout.write(`\nseed ${values.seed}\n\n`);
+  for (const { row, what, figures, state } of rows.map((line) => JSON.parse(line)))
+    process.stdout.write(`${state}  ${row.padEnd(4)} ${what}: ${figures}\n`);
+  if (!values.json) rmSync(results, { force: true });
+}
 
 /** Runs jest as `npm test` does. @returns its exit code */
 async function jest(args, env) {

@@ -108,8 +108,12 @@ export class TestDatabase {
     }
   }
 
-  async drop(): Promise<void> {
+  async close(): Promise<void> {
     await this.client.end();
+  }
+
+  async drop(): Promise<void> {
+    await this.close();
     await asAdmin(`DROP DATABASE IF EXISTS ${this.name} WITH (FORCE)`);
   }
 }
