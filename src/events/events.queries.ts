@@ -8,13 +8,12 @@ import { transactionBody } from '../transactions/transactions.dto.js';
 import { TransactionsQueries } from '../transactions/transactions.queries.js';
 import { WalletCurrencies } from '../wallets/wallet-currencies.js';
 import { eventId, ORDINAL_MAX, placeOf, type EventPlace } from './event-id.js';
+import { EventPositions } from './event-positions.js';
 import { EVENT_TYPES, type EventType } from './event-types.js';
 import type { EventBody, EventPageBody, ListEventsQuery } from './events.dto.js';
 
 /** Batches that one request looks through: with a filter that nothing matches, it ends there and says so. */
 const BATCHES_MAX = 2_000;
-/** Batches that are given positions at once; more are left for the next time. */
-export const PLACED_MAX = 10_000;
 
 /** An event as it is kept, with all that it concerns. */
 export interface KeptEvent extends EventPlace {
@@ -34,6 +33,7 @@ export class EventsQueries {
     private readonly dataSource: DataSource,
     private readonly transactions: TransactionsQueries,
     private readonly currencies: WalletCurrencies,
+    private readonly positions: EventPositions,
   ) {}
 
   /** @throws {Problem} `wallet_not_found`, `events_expired`, and on an `after` or `type` that is none */
@@ -41,6 +41,7 @@ export class EventsQueries {
     const types = type === undefined ? undefined : typesOf([type], 'type');
     if (walletId !== undefined) await this.currencies.of(walletId);
     const from = after === undefined ? undefined : await this.placeAfter(after);
+    if (from?.position === null && walletId === undefined) return { data: [], last_id: after!, has_more: true };
     const page = await (walletId === undefined
       ? this.afterPosition(from?.position ?? (await this.beforeFirst()), from?.ordinal ?? ORDINAL_MAX, limit + 1, types)
       : { events: await this.ofWallet(walletId, from, limit + 1, types), scanned: undefined });
@@ -64,11 +65,11 @@ export class EventsQueries {
     most: number,
     types?: readonly EventType[],
   ): Promise<{ events: KeptEvent[]; scanned?: string }> {
-    const [row]: RawRow[] = await this.dataSource.query('SELECT place_events($1) AS placed', [PLACED_MAX]);
+    const placed = await this.positions.place();
     const until = position + BigInt(BATCHES_MAX);
     const parameters = [String(position), ordinal, String(until), types ?? null, most];
     const events = toEvents(await this.dataSource.query(selectEvents(AFTER_POSITION), parameters));
-    if (until >= BigInt(row!.placed)) return { events };
+    if (until >= placed) return { events };
     const [last]: RawRow[] = await this.dataSource.query(
       'SELECT id, created_at FROM outbox_batches WHERE position <= $1 ORDER BY position DESC LIMIT 1',
       [String(until)],
@@ -102,19 +103,19 @@ export class EventsQueries {
   }
 
   /**
-   * Where to go on after an event.
+   * Where to go on after an event; without a position where others have to be given theirs first.
    * @throws {Problem} `events_expired` where it is no longer kept; on an id that no event has.
    */
-  async placeAfter(id: string): Promise<EventPlace & { position: bigint }> {
+  async placeAfter(id: string): Promise<EventPlace & { position: bigint | null }> {
     const place = placeOf(id);
     if (!place) throw noEvent();
-    await this.dataSource.query('SELECT place_events($1)', [PLACED_MAX]);
+    await this.positions.place();
     const [row]: RawRow[] = await this.dataSource.query(
-      `SELECT (SELECT position FROM outbox_batches WHERE id = $1), (SELECT min(id) FROM outbox_batches) AS first,
-              (SELECT max(id) FROM outbox_batches) AS last`,
+      `SELECT b.id IS NOT NULL AS is_kept, b.position, (SELECT max(id) FROM outbox_batches) AS last
+         FROM (SELECT) one LEFT JOIN outbox_batches b ON b.id = $1`,
       [String(place.batch)],
     );
-    if (row!.position !== null) return { ...place, position: BigInt(row!.position) };
+    if (row!.is_kept) return { ...place, position: row!.position === null ? null : BigInt(row!.position) };
     if (row!.last !== null && place.batch > BigInt(row!.last)) throw noEvent();
     throw new Problem('events_expired', 'What came right after this event is no longer kept.');
   }

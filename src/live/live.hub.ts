@@ -5,6 +5,7 @@
  */
 import { Injectable, Logger, type BeforeApplicationShutdown } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
+import { EventPositions } from '../events/event-positions.js';
 import { LiveQueries, type Change } from './live.queries.js';
 
 /** A change waits for half of it on average. */
@@ -26,7 +27,10 @@ export class LiveHub implements BeforeApplicationShutdown {
   private warnedAt = -Infinity;
   private isStopping = false;
 
-  constructor(private readonly queries: LiveQueries) {}
+  constructor(
+    private readonly queries: LiveQueries,
+    private readonly positions: EventPositions,
+  ) {}
 
   /**
    * Has a watcher told of all changes from now on: whatever is not in the database yet when this resolves, and perhaps
@@ -52,7 +56,7 @@ export class LiveHub implements BeforeApplicationShutdown {
 
   private async begin(): Promise<void> {
     try {
-      this.position = await this.queries.place();
+      this.position = await this.positions.placeAll();
     } catch (error) {
       this.beginning = undefined;
       throw error;
@@ -69,7 +73,7 @@ export class LiveHub implements BeforeApplicationShutdown {
   }
 
   private async round(): Promise<void> {
-    const placed = await this.queries.place();
+    const placed = await this.positions.place();
     // After placing: whoever began to watch since then sees in the database itself all that has a position.
     const walletIds = [...this.watchers.keys()];
     while (this.position < placed) {

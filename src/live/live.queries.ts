@@ -4,7 +4,6 @@ import { DataSource } from 'typeorm';
 import type { RawRow } from '../database/raw-row.js';
 import { eventId, type EventPlace } from '../events/event-id.js';
 import type { EventType } from '../events/event-types.js';
-import { PLACED_MAX } from '../events/events.queries.js';
 import { formatAmount } from '../money.js';
 import { WalletCurrencies } from '../wallets/wallet-currencies.js';
 import { expiredHeldSql } from '../wallets/wallet.entity.js';
@@ -25,12 +24,6 @@ export class LiveQueries {
     private readonly dataSource: DataSource,
     private readonly currencies: WalletCurrencies,
   ) {}
-
-  /** Gives positions to what is committed. @returns the last. */
-  async place(): Promise<bigint> {
-    const [row]: RawRow[] = await this.dataSource.query('SELECT place_events($1) AS placed', [PLACED_MAX]);
-    return BigInt(row!.placed);
-  }
 
   /** What happened to these wallets after a position and up to another, in order. */
   async between(after: bigint, until: bigint, walletIds: string[]): Promise<Change[]> {

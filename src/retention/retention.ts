@@ -55,6 +55,8 @@ export class Retention {
           RawRow,
         ];
         if (!is_ours) return 0;
+        // Whoever gives positions locks batches as well, in another order.
+        if (statement === OLD_EVENTS) await runner.query('SELECT FROM outbox_place FOR UPDATE');
         const [row]: RawRow[] = await runner.query(statement, [days, most]);
         return Number(row!.deleted);
       });

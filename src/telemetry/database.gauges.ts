@@ -52,7 +52,7 @@ export class DatabaseGauges {
 /** By their columns in {@link LOOK}; the same in every process. */
 const IN_TABLES = {
   outbox_unplaced_batches:
-    'Batches of events without a position yet, at most 10,000: they get one when events are read or sent',
+    'Batches of events without a position yet, at most 10,000: they get one every five seconds, and when events are read or sent',
   webhook_endpoints_active: 'Endpoints that are sent events',
   webhook_endpoints_disabled: 'Endpoints that are disabled, by an operator or because they failed for days',
   webhook_endpoints_failing: 'Active endpoints whose last attempt failed',

@@ -13,6 +13,7 @@ import {
 import { DataSource } from 'typeorm';
 import { CONFIG, type Config } from '../config.js';
 import { inTransaction } from '../database/transaction.js';
+import { EventPositions } from '../events/event-positions.js';
 import { EventsQueries } from '../events/events.queries.js';
 import { Outbox } from '../events/outbox.service.js';
 import { newId } from '../ids.js';
@@ -60,6 +61,7 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
     private readonly events: EventsQueries,
     private readonly outbox: Outbox,
     private readonly metrics: Metrics,
+    private readonly positions: EventPositions,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -82,7 +84,7 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
   private async tick(): Promise<void> {
     if (performance.now() - this.takenAt >= TAKE_EVERY_MS) await this.takeAndKeep();
     if (this.lanes.size === 0 || this.isStopping) return;
-    const placed = await this.store.place();
+    const placed = await this.positions.place();
     for (const lane of this.lanes.values()) lane.work(placed);
   }
 

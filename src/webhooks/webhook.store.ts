@@ -5,7 +5,7 @@ import type { RawRow } from '../database/raw-row.js';
 import { inTransaction } from '../database/transaction.js';
 import { eventId, placeOf } from '../events/event-id.js';
 import type { EventType } from '../events/event-types.js';
-import { PLACED_MAX, typesOf } from '../events/events.queries.js';
+import { typesOf } from '../events/events.queries.js';
 import { newId } from '../ids.js';
 import type { Attempt } from './webhook.entities.js';
 import type { Waiting } from './webhook.order.js';
@@ -64,12 +64,6 @@ export class WebhookStore {
   /** Leaves endpoints to others. */
   async leave(worker: string, ids: string[]): Promise<void> {
     await this.dataSource.query(LEAVE, [worker, ids]);
-  }
-
-  /** Gives positions to what is committed. @returns the last. */
-  async place(): Promise<bigint> {
-    const [row]: RawRow[] = await this.dataSource.query('SELECT place_events($1) AS placed', [PLACED_MAX]);
-    return BigInt(row!.placed);
   }
 
   /**

@@ -8,8 +8,8 @@ import { CONFIG, type Config } from '../config.js';
 import { guardedUpdate } from '../database/guarded-update.js';
 import { inTransaction } from '../database/transaction.js';
 import { Problem } from '../errors.js';
+import { EventPositions } from '../events/event-positions.js';
 import { Outbox } from '../events/outbox.service.js';
-import { PLACED_MAX } from '../events/events.queries.js';
 import { IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
 import { newId } from '../ids.js';
 import { CURSOR_ID, pageOf, readCursor, type Page, type PageQuery } from '../paging.js';
@@ -41,6 +41,7 @@ export class WebhooksService {
     private readonly idempotency: IdempotencyService,
     private readonly audit: AuditService,
     private readonly outbox: Outbox,
+    private readonly positions: EventPositions,
     private readonly secrets: WebhookSecrets,
     @Inject(CONFIG) config: Config,
   ) {
@@ -48,17 +49,15 @@ export class WebhooksService {
   }
 
   /** Makes an endpoint; it is sent what happens from now on. */
-  create(dto: CreateWebhookEndpointDto, caller: Caller): Promise<Answer<WebhookSecretBody>> {
+  async create(dto: CreateWebhookEndpointDto, caller: Caller): Promise<Answer<WebhookSecretBody>> {
     this.checkUrl(dto.url);
     const { url, types = [], description = null } = dto;
+    const position = String(await this.positions.placeAll());
     return this.withSecret(caller, ['webhooks.create', url, types, description], async (runner, secret) => {
       const id = newId();
       if ((await runner.manager.count(WebhookEndpoint)) >= ENDPOINTS_MAX) {
         throw new Problem('too_many_endpoints', `There are ${ENDPOINTS_MAX} webhook endpoints already.`);
       }
-      const [{ position }] = (await runner.query('SELECT place_events($1) AS position', [PLACED_MAX])) as [
-        { position: string },
-      ];
       const sealedSecret = await this.secrets.seal(secret, id);
       await runner.manager.insert(WebhookEndpoint, {
         ...{ id, url, types, description, status: 'active', sealedSecret, position, createdBy: caller.scope },
