@@ -13,6 +13,7 @@ import { ACCESS_TOKEN, API_KEY } from './auth/access.js';
 import { Problem } from './errors.js';
 import { InFlight } from './in-flight.js';
 import { declareUnreadable } from './openapi.js';
+import { tracing } from './tracing/tracing.js';
 import { allowOrigins, securityHeaders, serverOptions } from './transport.js';
 
 const LOG_LEVELS: LogLevel[] = ['fatal', 'error', 'warn', 'log', 'debug'];
@@ -44,6 +45,7 @@ export async function createApp(config: Config, module?: Type | DynamicModule): 
     bodyParser: false,
   });
   const fastify = adapter.getInstance();
+  tracing?.requests(fastify); // before all other hooks
   const inFlight = module ? undefined : app.get(InFlight);
   fastify.removeContentTypeParser('text/plain');
   fastify.server.maxHeadersCount = 0; // Node would drop what is beyond 2,000 without a word; 16 KiB bound them
