@@ -26,7 +26,7 @@ export function summaryOf(text: string, name?: string): StatementSummary {
 
 /** The first operation and the first table after it; only plain names count, so no literal is ever taken for one. */
 function parse(text: string): { operation: string; table?: string } {
-  const first = /^\s*([a-z]+)/i.exec(text)?.[1]?.toUpperCase() ?? 'OTHER';
+  const first = /^\s*(START TRANSACTION|[a-z]+)/i.exec(text)?.[1]?.toUpperCase() ?? 'OTHER';
   const operation = first === 'WITH' ? mainOperationOf(text) : first;
   if (!/^(SELECT|INSERT|UPDATE|DELETE)$/.test(operation)) return { operation };
   const pattern = operation === 'UPDATE' ? /\bUPDATE\s+"?([a-z_]+)"?/i : /\b(?:FROM|INTO)\s+"?([a-z_]+)"?(?!\w*\()/i;
