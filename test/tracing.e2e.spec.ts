@@ -145,19 +145,22 @@ describe('traces', () => {
     const planted = ['9876501234', 'in-the-header', 'in-the-body', 'in-the-query', 'in-the-path', 'in-the-state'];
     const headers = {
       ...{ 'user-agent': 'in-the-header', referer: 'http://in-the-header', cookie: 'session=in-the-header' },
-      ...{ 'x-request-id': 'in-the-header-9876501234', 'idempotency-key': 'in-the-header-9876501234' },
+      ...{ 'x-request-id': 'in-the-header-9876501234', 'content-language': 'in-the-header' },
       ...{ ...traced('01', trace), tracestate: 'vendor=in-the-state', baggage: 'phone=in-the-header' },
     };
-    const call = (method: string, path: string, body?: object) => service.api.call(method, path, body, headers);
-    expectStatus(201, await call('POST', '/v1/users', { phone_number: '+919876501234', name: 'in-the-body' }));
+    let keys = 0;
+    const call = (method: string, path: string, body?: object) =>
+      service.api.call(method, path, body, { ...headers, 'idempotency-key': `in-the-header-${keys++}` });
+    expectStatus(201, await call('POST', '/v1/users', { phone_number: '+919876501234' }));
     // The second one breaks a unique constraint, whose message quotes the number.
-    await call('POST', '/v1/users', { phone_number: '+919876501234', name: 'in-the-body' });
+    await call('POST', '/v1/users', { phone_number: '+919876501234' });
     await call('GET', '/v1/users?phone_number=%2B919876501234&other=in-the-query');
     await call('GET', '/v1/wallets/in-the-path-9876501234?in-the-query=1');
     for (const credential of [{ 'x-api-key': 'in-the-header' }, { authorization: 'Bearer in-the-header' }])
       await service.api.call('GET', '/v1/wallets?in-the-query=1', undefined, { ...headers, ...credential });
     const wallet = await service.api.newWallet('3');
-    await call('POST', `/v1/wallets/${wallet.id}/debits`, { amount: '1', description: 'in-the-body 9876501234' });
+    const body = { amount: '1', description: 'in-the-body 9876501234', metadata: { 'in-the-body': '9876501234' } };
+    expectStatus(201, await call('POST', `/v1/wallets/${wallet.id}/debits`, body));
     await collector.span((span) => span.traceId === trace && /debit/.test(span.name));
     await service.api.call('GET', '/v1/wallets/in-the-path', undefined, traced('01', last));
     await collector.span(server(last));
