@@ -29,6 +29,7 @@ import { Schedule } from './src/schedules/schedule.entity.js';
 import { Hold, HoldChange } from './src/transactions/hold.entity.js';
 import { Entry, Transaction } from './src/transactions/transaction.entity.js';
 import { WalletLimits, WalletStatusChange } from './src/transactions/wallet-state.entity.js';
+import { tracing } from './src/tracing/tracing.js';
 import { User } from './src/users/user.entity.js';
 import { WebhookDelivery, WebhookEndpoint } from './src/webhooks/webhook.entities.js';
 import { Wallet, WalletName } from './src/wallets/wallet.entity.js';
@@ -74,6 +75,7 @@ export function databaseOptions(config: Config): DataSourceOptions {
       pipeline: true,
       onConnect: (client: Client) => {
         sendTogether(client);
+        tracing?.watch(client);
         // SECURITY: from here on it may do what the service's statements do, and nothing else.
         return client.query(config.databaseRole === '' ? SESSION : `${SESSION}; SET ROLE "${config.databaseRole}"`);
       },

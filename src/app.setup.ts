@@ -16,6 +16,7 @@ import { declareUnreadable } from './openapi.js';
 import { jsonLog, JsonLogger, TextLogger } from './telemetry/log.js';
 import { Metrics } from './telemetry/metrics.js';
 import { RequestRecord } from './telemetry/request.record.js';
+import { tracing } from './tracing/tracing.js';
 import { allowOrigins, securityHeaders, serverOptions } from './transport.js';
 
 /**
@@ -46,6 +47,7 @@ export async function createApp(config: Config, module?: Type | DynamicModule): 
     bodyParser: false,
   });
   const fastify = adapter.getInstance();
+  tracing?.requests(fastify); // before all other hooks
   const inFlight = module ? undefined : app.get(InFlight);
   const record = module ? undefined : new RequestRecord(app.get(Metrics), lines?.write);
   fastify.decorateReply('problem', '');

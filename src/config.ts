@@ -11,6 +11,7 @@ import { Environment } from './environment.js';
 import { isAmountShaped } from './money.js';
 import { readWebhooks } from './webhooks/webhooks.config.js';
 import { isTimeZone } from './time-zone.js';
+import { readTracing } from './tracing/tracing.config.js';
 
 /** External wallets per currency. A process takes one, at random unless told which, so two rarely share a row. */
 export const EXTERNAL_STRIPES = 16;
@@ -96,6 +97,7 @@ export function readConfig(variables: Record<string, string | undefined>) {
     /** A check over HTTP reads at most this many entries: 100,000 take 1.1 s. Larger ledgers: `asper check`. */
     ledgerCheckEntriesMax: env.integer('LEDGER_CHECK_ENTRIES_MAX', 100_000, 1, 10_000_000),
     ...readReceipts(env),
+    ...readTracing(env),
     /** The original's history call answers in one piece; past this many rows it asks for a shorter range. */
     classicHistoryMax: 10_000,
   };

@@ -5,6 +5,7 @@ import { classicErrorBody } from './classic/classic.errors.js';
 import { isDatabaseFault } from './database/sqlstate.js';
 import { CommitUnknownError, WriteConflict } from './database/transaction.js';
 import { Problem, problemBody } from './errors.js';
+import { tracing } from './tracing/tracing.js';
 
 const logger = new Logger('Request');
 
@@ -19,6 +20,7 @@ export class ProblemFilter implements ExceptionFilter {
 /** Answers an error, also one that Fastify meets before Nest is reached. */
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = problemOf(error);
+  tracing?.refused(request, problem.code);
   if (problem.code === 'internal_error' || (problem.status >= 500 && problem !== error)) {
     const cause = problem.extra.cause ?? error;
     const stack = cause instanceof Error ? cause.stack : String(cause);

@@ -2,6 +2,7 @@ import { ConfigError } from './config.js';
 import { EmbeddedDatabaseError } from './database/embedded.system.js';
 import { MigrationRefused } from './database/migrate.js';
 import { isDatabaseError } from './database/sqlstate.js';
+import { TracingError } from './tracing/tracing.js';
 
 /** What a worker said before it ended, or how it ended; one sentence already. */
 export class WorkerStartError extends Error {}
@@ -16,6 +17,7 @@ export function whyNotStarted(error: unknown): string {
   if (error instanceof ConfigError) return `${message}\n.env.example explains every variable.`;
   if (error instanceof EmbeddedDatabaseError || error instanceof MigrationRefused || error instanceof WorkerStartError)
     return message;
+  if (error instanceof TracingError) return message;
   if (isDatabaseError(error)) return `The database of DATABASE_URL cannot be used: ${message || code}`;
   return stack ?? String(error);
 }

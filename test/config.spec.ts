@@ -98,7 +98,8 @@ describe('the configuration', () => {
     const source =
       readFileSync('src/config.ts', 'utf8') +
       readFileSync('src/auth/auth.config.ts', 'utf8') +
-      readFileSync('src/webhooks/webhooks.config.ts', 'utf8');
+      readFileSync('src/webhooks/webhooks.config.ts', 'utf8') +
+      readFileSync('src/tracing/tracing.config.ts', 'utf8');
     const read = [...source.matchAll(/(?:text|integer|oneOf|list|secret)\('([A-Z_]+)'/g)].map(([, name]) => name!);
     expect(read.length).toBeGreaterThan(35);
     for (const name of read) expect(example).toMatch(new RegExp(`^#? ?${name}=`, 'm'));

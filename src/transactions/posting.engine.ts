@@ -17,6 +17,7 @@ import { ERRORS } from '../errors.js';
 import { Outbox } from '../events/outbox.service.js';
 import { IdempotencyStore, type FoundOutcome, type KeyRow } from '../idempotency/idempotency.store.js';
 import { dayIn } from '../time-zone.js';
+import { tracing } from '../tracing/tracing.js';
 import { HoldStore } from './hold.store.js';
 import { releaseExpired } from './hold.rules.js';
 import { Ledger, walletIdsOf, type Posted } from './ledger.js';
@@ -72,7 +73,8 @@ export class PostingEngine implements BeforeApplicationShutdown {
    */
   post(instruction: Instruction): Promise<InstructionOutcome> {
     return new Promise((resolve, reject) => {
-      this.queue.add({ instruction, resolve, reject, since: performance.now(), passedOver: 0 });
+      const trace = tracing?.current();
+      this.queue.add({ instruction, resolve, reject, since: performance.now(), passedOver: 0, trace });
       this.start('passing');
     });
   }
@@ -117,9 +119,12 @@ export class PostingEngine implements BeforeApplicationShutdown {
       // a half, as what one half passed over the other would overtake.
       const passes = !commitUnknown && (timeout !== undefined || (lane === 'passing' && !isHalf));
       try {
-        const outcomes = await inPipelinedTransaction(this.dataSource, (transaction) =>
-          this.postAll(transaction, instructions, passes, isRetry),
-        );
+        const repeats = isRetry;
+        const commit = () =>
+          inPipelinedTransaction(this.dataSource, (transaction) =>
+            this.postAll(transaction, instructions, passes, repeats),
+          );
+        const outcomes = await (tracing ? tracing.group(group, attempt, commit) : commit());
         this.metrics.committed(group, outcomes, startedAt);
         answer(group, outcomes);
         const passedOver = group.filter((_, i) => outcomes[i] === undefined);

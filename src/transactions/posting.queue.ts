@@ -8,6 +8,7 @@ import { Problem } from '../errors.js';
 import { isExternalWalletId } from '../wallets/external-wallets.js';
 import { walletIdsOf } from './ledger.js';
 import type { Instruction, InstructionOutcome } from './posting.engine.js';
+import type { Trace } from '../tracing/spans.js';
 
 export type Lane = 'passing' | 'blocking';
 
@@ -19,6 +20,8 @@ export interface Waiting {
   since: number;
   /** How often a group has passed over it. */
   passedOver: number;
+  /** The span of the request that it came with, where that is kept. */
+  trace?: Trace;
 }
 
 /** How often what waits is held against its time. */

@@ -5,6 +5,7 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
 import { CONFIG, type Config } from '../config.js';
+import { tracing } from '../tracing/tracing.js';
 import { AddressRefused, checkedLookup, isReachable, literalOf, urlProblem, type Reach } from './webhook.addresses.js';
 import { reachOf } from './webhooks.config.js';
 import { signaturesOf } from './webhook.secret.js';
@@ -52,10 +53,17 @@ export class WebhookSender {
 
   /** @param signal ends the attempt early. */
   async send(shipment: Shipment, signal: AbortSignal): Promise<Sent> {
+    const trace = tracing?.delivery(shipment.url, shipment.eventId);
+    const sent = await this.attempt(shipment, signal, trace?.headers);
+    trace?.end(sent);
+    return sent;
+  }
+
+  private async attempt(shipment: Shipment, signal: AbortSignal, traceHeaders?: Record<string, string>): Promise<Sent> {
     const startedAt = performance.now();
     const within = AbortSignal.any([signal, AbortSignal.timeout(this.config.webhookTimeoutMs)]);
     try {
-      const answer = await this.post(shipment, within);
+      const answer = await this.post(shipment, within, traceHeaders);
       return { durationMs: Math.round(performance.now() - startedAt), ...answer };
     } catch (error) {
       const durationMs = Math.round(performance.now() - startedAt);
@@ -65,7 +73,11 @@ export class WebhookSender {
     }
   }
 
-  private async post({ url: text, secrets, eventId, body }: Shipment, signal: AbortSignal) {
+  private async post(
+    { url: text, secrets, eventId, body }: Shipment,
+    signal: AbortSignal,
+    traceHeaders?: Record<string, string>,
+  ) {
     const problem = urlProblem(text, this.reach);
     if (problem) throw new AddressRefused(`the URL ${problem}`);
     const url = new URL(text);
@@ -83,6 +95,7 @@ export class WebhookSender {
         },
         ...{ 'webhook-id': eventId, 'webhook-timestamp': String(timestamp) },
         'webhook-signature': signaturesOf(secrets, eventId, timestamp, body),
+        ...traceHeaders,
       },
     });
     const answered = new Promise<IncomingMessage>((resolve, reject) => {

@@ -33,10 +33,10 @@ export const WITHOUT_TRIGGERS = `
 export function earlyAnswer(
   then = "if (Math.random() < 0.1) throw Object.assign(new Error('crash'), { code: '53000' });",
 ): Change {
-  const early = '(transaction) => this.postAll(transaction, instructions, passes, isRetry)';
+  const early = '(transaction) => this.postAll(transaction, instructions, passes, repeats)';
   const answered = `async (transaction) => {
       const behind = { ...transaction, commitBehind: (writes) => Promise.all(writes) };
-      const early = await this.postAll(behind, instructions, passes, isRetry);
+      const early = await this.postAll(behind, instructions, passes, repeats);
       group.forEach(({ resolve }, i) => early[i] && resolve(early[i]));
       ${then}
       return early; }`;
