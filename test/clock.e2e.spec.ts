@@ -50,6 +50,16 @@ describe('the test clock', () => {
     expect(hold.status).toBe('active');
   });
 
+  it('is the time of outcomes that keys keep, refusals too', async () => {
+    expectStatus(200, await setAhead(38 * DAY_SECONDS));
+    const { phone_number } = await service.api.newUser();
+    const register = () => service.api.post<Problem>('/v1/users', { phone_number }, 'taken');
+    const [first, again] = [await register(), await register()];
+    expect([first.status, first.body.code]).toEqual([409, 'phone_number_taken']);
+    expect([again.status, again.body.code]).toEqual([409, 'phone_number_taken']);
+    expect(again.headers.get('idempotency-replayed')).toBe('true');
+  });
+
   it('never goes back', async () => {
     for (const seconds of [-1, 0, 60, 8 * DAY_SECONDS + 0.5, 1e12]) expect((await setAhead(seconds)).status).toBe(422);
   });
