@@ -4,6 +4,9 @@ import { MigrationRefused } from './database/migrate.js';
 import { isDatabaseError } from './database/sqlstate.js';
 import { TracingError } from './tracing/tracing.js';
 
+/** The database's clock was put ahead, and the service is to run by the real time. */
+export class ClockAhead extends Error {}
+
 /** What a worker said before it ended, or how it ended; one sentence already. */
 export class WorkerStartError extends Error {}
 
@@ -15,9 +18,8 @@ export function whyNotStarted(error: unknown): string {
   }
   if (code === 'EADDRNOTAVAIL' || code === 'EACCES') return `HOST and PORT cannot be listened on: ${message}`;
   if (error instanceof ConfigError) return `${message}\n.env.example explains every variable.`;
-  if (error instanceof EmbeddedDatabaseError || error instanceof MigrationRefused || error instanceof WorkerStartError)
-    return message;
-  if (error instanceof TracingError) return message;
+  const told = [EmbeddedDatabaseError, MigrationRefused, ClockAhead, WorkerStartError, TracingError];
+  if (told.some((type) => error instanceof type)) return message;
   if (isDatabaseError(error)) return `The database of DATABASE_URL cannot be used: ${message || code}`;
   return stack ?? String(error);
 }

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ClockBody } from '../src/clock/clock.dto.js';
 import { expectStatus, type Problem } from './support/client.js';
-import { startService, type Service } from './support/service.js';
+import { failedStart, startService, type Service } from './support/service.js';
 
 const DAY_SECONDS = 86_400;
 
@@ -50,8 +50,28 @@ describe('the test clock', () => {
     expect(hold.status).toBe('active');
   });
 
+  it('is the time of outcomes that keys keep, refusals too', async () => {
+    expectStatus(200, await setAhead(38 * DAY_SECONDS));
+    const { phone_number } = await service.api.newUser();
+    const register = () => service.api.post<Problem>('/v1/users', { phone_number }, 'taken');
+    const [first, again] = [await register(), await register()];
+    expect([first.status, first.body.code]).toEqual([409, 'phone_number_taken']);
+    expect([again.status, again.body.code]).toEqual([409, 'phone_number_taken']);
+    expect(again.headers.get('idempotency-replayed')).toBe('true');
+  });
+
   it('never goes back', async () => {
     for (const seconds of [-1, 0, 60, 8 * DAY_SECONDS + 0.5, 1e12]) expect((await setAhead(seconds)).status).toBe(422);
+  });
+
+  it('keeps a service from starting that is to run by the real time', async () => {
+    expectStatus(200, await setAhead(38 * DAY_SECONDS));
+    const { code, said } = await failedStart({ DATABASE_URL: service.database.url });
+    expect([code, said]).toEqual([
+      1,
+      expect.stringMatching(/did not start\. The clock .* was put 3283200 seconds ahead/),
+    ]);
+    expect(said).not.toMatch(/\bat /);
   });
 
   it('is not there unless asked for', async () => {

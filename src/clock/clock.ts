@@ -16,6 +16,7 @@ import type { RawRow } from '../database/raw-row.js';
 import { asOwner } from '../database/migrate.js';
 import { inTransaction } from '../database/transaction.js';
 import { Problem } from '../errors.js';
+import { ClockAhead } from '../start-failure.js';
 
 /** Any constant. */
 const ADVANCE_LOCK = 4_120_652;
@@ -45,7 +46,7 @@ export class Clock implements OnApplicationBootstrap, BeforeApplicationShutdown 
   }
 
   async onApplicationBootstrap(): Promise<void> {
-    if (!this.config.testClock) return;
+    if (!this.config.testClock) return this.assertReal();
     await this.look();
     this.timer = setInterval(() => {
       this.look().catch((error: unknown) => this.logger.warn(`the test clock was not read: ${String(error)}`));
@@ -80,9 +81,23 @@ export class Clock implements OnApplicationBootstrap, BeforeApplicationShutdown 
     await this.look();
   }
 
-  private async look(): Promise<void> {
+  /** The clock stays ahead in the database when TEST_CLOCK is off again, or its copy becomes another's. */
+  private async assertReal(): Promise<void> {
+    const aheadMs = this.config.background ? await this.readAhead() : 0; // a command may look at it all the same
+    if (aheadMs === 0) return;
+    throw new ClockAhead(
+      `The clock of this database was put ${aheadMs / 1_000} seconds ahead with TEST_CLOCK=on, and never goes back: ` +
+        'holds would expire and schedules be posted early. Use another database, or TEST_CLOCK=on in development.',
+    );
+  }
+
+  private async readAhead(): Promise<number> {
     const [row]: RawRow[] = await this.dataSource.query(AHEAD);
-    const aheadMs = Number(row!.ahead_ms);
+    return Number(row!.ahead_ms);
+  }
+
+  private async look(): Promise<void> {
+    const aheadMs = await this.readAhead();
     if (aheadMs === this.aheadMs) return;
     this.aheadMs = aheadMs;
     for (const listener of this.listeners) listener();

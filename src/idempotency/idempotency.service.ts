@@ -140,7 +140,11 @@ export class IdempotencyService {
       statusCode: status,
       body: { code, detail },
     };
-    return inTransaction(this.dataSource, (runner) => this.store.insert(runner, row, new Date()));
+    return inTransaction(this.dataSource, async (runner) => {
+      // The database's time, by which the key's age is counted too.
+      const { now } = await this.store.find(runner, caller.scope, row.key);
+      return this.store.insert(runner, row, now);
+    });
   }
 }
 

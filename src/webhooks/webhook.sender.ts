@@ -100,6 +100,8 @@ export class WebhookSender {
     });
     const answered = new Promise<IncomingMessage>((resolve, reject) => {
       request.once('response', resolve).once('error', reject);
+      // After a 101 that nobody asked for, Node gives the request up without a word: no response, no error, no time-out.
+      request.once('close', () => reject(Object.assign(new Error('closed'), { code: 'ECONNRESET' })));
     });
     // A literal is connected to without a lookup; the URL was checked above, and this is checked again.
     request.once('socket', (socket) => whenConnected(socket, () => this.checkPeer(socket, url)));
