@@ -156,8 +156,11 @@ describe('traces', () => {
     await call('POST', '/v1/users', { phone_number: '+919876501234' });
     await call('GET', '/v1/users?phone_number=%2B919876501234&other=in-the-query');
     await call('GET', '/v1/wallets/in-the-path-9876501234?in-the-query=1');
-    for (const credential of [{ 'x-api-key': 'in-the-header' }, { authorization: 'Bearer in-the-header' }])
-      await service.api.call('GET', '/v1/wallets?in-the-query=1', undefined, { ...headers, ...credential });
+    for (const [name, credential] of Object.entries({
+      'x-api-key': 'in-the-header',
+      authorization: 'Bearer in-the-header',
+    }))
+      await service.api.call('GET', '/v1/wallets?in-the-query=1', undefined, { ...headers, [name]: credential });
     const wallet = await service.api.newWallet('3');
     const body = { amount: '1', description: 'in-the-body 9876501234', metadata: { 'in-the-body': '9876501234' } };
     expectStatus(201, await call('POST', `/v1/wallets/${wallet.id}/debits`, body));
@@ -283,12 +286,12 @@ describe('a service without traces', () => {
         if (!name.startsWith('@opentelemetry/')) return next(name, context);
         throw Object.assign(new Error("Cannot find package '" + name + "'"), { code: 'ERR_MODULE_NOT_FOUND' });
       }\`));`;
-    const { database, stop } = await startService();
+    const service = await startService();
     const { code, said } = await failedStart({
-      ...{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://[::1]:1', DATABASE_URL: database.url },
+      ...{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://[::1]:1', DATABASE_URL: service.database.url },
       NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(MISSING)}`,
     });
-    await stop();
+    await service.stop();
     expect(said).toMatch(/did not start\. Traces are on .*not installed: Cannot find package '@opentelemetry\//);
     expect(code).toBe(1);
   });
