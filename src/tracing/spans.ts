@@ -180,7 +180,8 @@ export class Tracing {
   }
 
   /** One client span for each attempt at a webhook, in a trace of its own: its event was written long before. */
-  delivery(url: string, eventId: string): Delivery {
+  delivery(url: string, eventId: string): Delivery | undefined {
+    if (!URL.canParse(url)) return undefined; // nothing will be sent there
     const { hostname, port, protocol } = new URL(url);
     const span = this.tracer.startSpan(
       'POST webhook',
