@@ -2,6 +2,10 @@
  * The spans, written by hand at four seams: a request, a group of postings, a statement, a webhook. Nothing is patched
  * by a loader: instrumentations that rewrite modules as they load are fragile with ESM, and would export statements whole.
  * SECURITY: no attribute holds what a caller sent but its method; not the path, only its pattern.
+ *
+ * What a debit costs the service, of about 90 µs (bench P1, Node 24): nothing that can be measured while off, 10 µs more where
+ * 1 % of requests are kept, 20 where all are. On Node 20, 25 of 105 and 45: there AsyncLocalStorage hooks every promise as
+ * soon as one request is kept. To pass the span by hand instead would take a parameter through a hundred methods.
  */
 import {
   ROOT_CONTEXT,
@@ -36,8 +40,7 @@ type Traced = FastifyRequest & { trace?: Trace };
 
 export class Tracing {
   /**
-   * What statements belong to. Entered for requests that are kept and for groups, not at each request: on Node 20 what runs
-   * within is dearer.
+   * What statements belong to. Entered for groups, and for requests that are kept.
    */
   private readonly active = new AsyncLocalStorage<Trace | undefined>();
 
@@ -177,7 +180,8 @@ export class Tracing {
   }
 
   /** One client span for each attempt at a webhook, in a trace of its own: its event was written long before. */
-  delivery(url: string, eventId: string): Delivery {
+  delivery(url: string, eventId: string): Delivery | undefined {
+    if (!URL.canParse(url)) return undefined; // nothing will be sent there
     const { hostname, port, protocol } = new URL(url);
     const span = this.tracer.startSpan(
       'POST webhook',

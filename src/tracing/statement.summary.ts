@@ -24,13 +24,30 @@ export function summaryOf(text: string, name?: string): StatementSummary {
   return summary;
 }
 
-/** The first operation and the first table after it; only plain names count, so no literal is ever taken for one. */
+/** The operation, and the table that it is about; only plain names count, so no literal is ever taken for one. */
 function parse(text: string): { operation: string; table?: string } {
   const first = /^\s*(START TRANSACTION|[a-z]+)/i.exec(text)?.[1]?.toUpperCase() ?? 'OTHER';
   const operation = first === 'WITH' ? mainOperationOf(text) : first;
-  if (!/^(SELECT|INSERT|UPDATE|DELETE)$/.test(operation)) return { operation };
-  const pattern = operation === 'UPDATE' ? /\bUPDATE\s+"?([a-z_]+)"?/i : /\b(?:FROM|INTO)\s+"?([a-z_]+)"?(?!\w*\()/i;
-  return { operation, table: pattern.exec(text)?.[1] };
+  const pattern = TABLE[operation];
+  if (!pattern) return { operation };
+  // What a subquery in the list of columns reads is not what the statement is about.
+  const outer = first === 'WITH' ? text : withoutParentheses(text);
+  return { operation, table: (pattern.exec(outer) ?? pattern.exec(text))?.[1] };
+}
+
+const TABLE: Partial<Record<string, RegExp>> = {
+  SELECT: /\bFROM\s+"?([a-z_]+)\b"?(?!\s*[(#])/i,
+  INSERT: /\bINTO\s+"?([a-z_]+)\b/i,
+  UPDATE: /\bUPDATE\s+"?([a-z_]+)\b/i,
+  DELETE: /\bFROM\s+"?([a-z_]+)\b/i,
+};
+
+/** Each pair of parentheses becomes a #. */
+function withoutParentheses(text: string): string {
+  for (let before = text; ; before = text) {
+    text = text.replace(/\([^()]*\)/g, '#');
+    if (text === before) return text;
+  }
 }
 
 /** A statement that begins with WITH is called by what it changes, or else it reads. */
