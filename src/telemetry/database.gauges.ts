@@ -7,8 +7,8 @@ import { CONFIG, type Config } from '../config.js';
 import type { RawRow } from '../database/raw-row.js';
 import { Metrics } from './metrics.js';
 
-/** A database that does not answer by then is told as away. */
-const ANSWER_MS_MAX = 2_000;
+/** A database that does not answer by then is told as away; scrapers themselves wait for a few seconds, or as long as their interval. */
+const ANSWER_MS_MAX = 1_000;
 /** The gauges of one scrape share one look. */
 const FRESH_MS = 100;
 
@@ -30,7 +30,7 @@ export class DatabaseGauges {
     metrics.gauge('asper_database_waiting', 'Work that waits for a connection', () => pool()?.waitingCount);
     metrics.gauge(
       'asper_database_up',
-      '1 where the database answers within 2 s',
+      '1 where the database answers within 1 s',
       async () => ((await this.look()) ? 1 : 0),
       'min',
     );
