@@ -69,7 +69,7 @@ describe('metrics', () => {
 
   it('tell what waits in the tables', async () => {
     const { api, database } = service;
-    await database.query(`UPDATE outbox_batches SET created_at = now() - interval '1 hour' WHERE position IS NULL`);
+    await database.query(`UPDATE outbox_batches SET created_at = now() - interval '1 hour'`);
     expectStatus(201, await api.post('/v1/webhook-endpoints', { url: 'http://127.0.0.1:9/hook' }));
     await database.query(
       `UPDATE webhook_endpoints SET position = 0, taken_by = gen_random_uuid(), taken_until = now() + interval '1 day'`,
