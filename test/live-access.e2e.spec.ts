@@ -36,6 +36,18 @@ describe('live balances of a secured service', () => {
   }
   const code = ({ text }: StreamReader) => (JSON.parse(text) as { code: string }).code;
 
+  it('show that they live while the database does not say who may still read', async () => {
+    const { database } = service;
+    const keys = await Promise.all(Array.from({ length: 6 }, () => insertKey(database, { scopes: ['wallets:read'] })));
+    const all = await Promise.all(keys.map(({ secret }) => watch(secret)));
+    await database.query('BEGIN; LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE');
+    try {
+      await Promise.all(all.map((reader) => reader.until(({ comments }) => comments.length > 0, 20_000)));
+    } finally {
+      await database.query('ROLLBACK');
+    }
+  });
+
   it('are for whoever may read the wallet', async () => {
     const reading = await insertKey(service.database, { scopes: ['wallets:read'] });
     const writing = await insertKey(service.database, { scopes: ['wallets:write'] });

@@ -200,6 +200,32 @@ describe('webhooks', () => {
     expect(receiver.received[before - 1]!.id).toBe(receiver.received.at(-1)!.id);
   });
 
+  it('take no connections from the requests, however many endpoints there are', async () => {
+    const { api, database } = service;
+    const wallet = await api.newWallet('10.00');
+    const receiver = await receive(undefined, { types: ['hold.*'] });
+    for (let i = 0; i < 19; i++) {
+      const body = { url: receiver.url, types: ['hold.*'] };
+      endpoints.push(expectStatus(201, await api.post<WebhookSecretBody>('/v1/webhook-endpoints', body)).id);
+    }
+    const taken = 'SELECT count(*)::int AS n FROM webhook_endpoints WHERE taken_by IS NOT NULL';
+    await eventually(
+      () => database.query(taken),
+      ([{ n }]) => n === 20,
+    );
+    // All of them are worked at, and nobody gets on.
+    await database.query('BEGIN; SELECT FROM webhook_endpoints FOR UPDATE');
+    try {
+      for (let i = 0; i < 5; i++, await delay(200)) {
+        const since = performance.now();
+        expectStatus(201, await api.debit(wallet.id, '1.00'));
+        expect(performance.now() - since).toBeLessThan(1_000);
+      }
+    } finally {
+      await database.query('ROLLBACK');
+    }
+  });
+
   it('end at once where the receiver says that it is gone', async () => {
     const receiver = await receive(() => 410);
     await service.api.newWallet();

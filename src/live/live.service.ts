@@ -31,6 +31,7 @@ interface Open {
 export class LiveService implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly streams = new Set<Open>();
   private timer?: NodeJS.Timeout;
+  private checking?: Promise<void>;
 
   constructor(
     private readonly hub: LiveHub,
@@ -43,7 +44,10 @@ export class LiveService implements OnApplicationBootstrap, BeforeApplicationShu
   }
 
   onApplicationBootstrap(): void {
-    this.timer = setInterval(() => void this.check(), CHECK_EVERY_MS).unref();
+    this.timer = setInterval(() => {
+      this.beat();
+      this.checking ??= this.check().finally(() => (this.checking = undefined));
+    }, CHECK_EVERY_MS).unref();
   }
 
   /** Readers come back at once, and find a process that goes on. */
@@ -118,13 +122,18 @@ export class LiveService implements OnApplicationBootstrap, BeforeApplicationShu
     reply.raw.write(`retry: ${1_000 + Math.floor(Math.random() * 2_000)}\n\n`);
   }
 
-  private async check(): Promise<void> {
+  /** Not behind the check: while the database is slow to say who may still read, connections must not seem dead. */
+  private beat(): void {
     const now = Date.now();
-    for (const { stream, isAllowed } of this.streams) if (!(await isAllowed())) stream.end();
     for (const open of this.streams) {
       if (open.beatAt > now) continue;
       open.beatAt = now + BEAT_EVERY_MS;
       open.stream.beat();
     }
+  }
+
+  /** One at a time: with a slow database they would pile up. */
+  private async check(): Promise<void> {
+    for (const { stream, isAllowed } of this.streams) if (!(await isAllowed())) stream.end();
   }
 }

@@ -91,13 +91,15 @@ export class LiveStream implements Watcher {
   /** Resolves when there is room again, or nobody reads any more. */
   private drained(): Promise<void> {
     return new Promise((resolve) => {
+      const response = this.response!;
+      if (response.destroyed) return resolve();
       const stalled = setTimeout(() => this.cut(), STALLED_MS_MAX).unref();
-      for (const event of ['drain', 'close']) {
-        this.response!.once(event, () => {
-          clearTimeout(stalled);
-          resolve();
-        });
-      }
+      const go = () => {
+        clearTimeout(stalled);
+        response.off('drain', go).off('close', go);
+        resolve();
+      };
+      response.once('drain', go).once('close', go);
     });
   }
 }

@@ -15,6 +15,8 @@ export const LEASE_SECONDS = 15;
 /** Events that become deliveries at once, and deliveries that may wait of one endpoint; the rest stay events for now. */
 const DEALT_MAX = 2_000;
 const PENDING_MAX = 50_000;
+/** Endpoints dealt out to at once: all of them together would take every connection from the requests. */
+const DEALING_MAX = 2;
 
 /** An endpoint as the process that works at it sees it. */
 export interface TakenEndpoint {
@@ -49,6 +51,9 @@ export interface Due {
 
 @Injectable()
 export class WebhookStore {
+  private readonly turns: Array<Promise<unknown>> = Array.from({ length: DEALING_MAX }, () => Promise.resolve());
+  private dealt = 0;
+
   constructor(private readonly dataSource: DataSource) {}
 
   /** Takes active endpoints that nobody works at, or that somebody has left. */
@@ -71,6 +76,13 @@ export class WebhookStore {
    * @returns its new position, or nothing where it is no longer ours, or has enough to do.
    */
   dealOut(worker: string, id: string, placed: bigint): Promise<bigint | undefined> {
+    const place = this.dealt++ % DEALING_MAX;
+    const turn = this.turns[place]!.then(() => this.deal(worker, id, placed));
+    this.turns[place] = turn.catch(() => undefined);
+    return turn;
+  }
+
+  private deal(worker: string, id: string, placed: bigint): Promise<bigint | undefined> {
     return inTransaction(this.dataSource, async (runner) => {
       const [endpoint]: RawRow[] = await runner.query(LOCK_TAKEN, [id, worker, PENDING_MAX]);
       if (!endpoint?.has_room) return undefined;
