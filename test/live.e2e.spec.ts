@@ -164,7 +164,7 @@ describe('live balances', () => {
   }, 90_000);
 
   it('end with the process; what follows takes them up where they were', async () => {
-    const service = await startService({}, { database: first.database });
+    const service = await startService({ TEST_CLOCK: 'on' }, { database: first.database });
     const wallet = await first.api.newWallet('3.00');
     const reader = await watch(service, wallet.id);
     await reader.until(({ messages }) => messages.length === 1);
