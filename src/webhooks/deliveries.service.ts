@@ -62,7 +62,10 @@ export class DeliveriesService {
     const request = ['webhooks.replay', endpointId, event, from, before, only];
     return this.idempotency.record(caller, request, async (runner) => {
       // Whoever deals events out to it holds the endpoint as well: deliveries are seen in the order of their numbers.
-      await runner.query('SELECT FROM webhook_endpoints WHERE id = $1 FOR UPDATE', [endpointId]);
+      const held = (await runner.query('SELECT id FROM webhook_endpoints WHERE id = $1 FOR UPDATE', [
+        endpointId,
+      ])) as RawRow[];
+      if (held.length === 0) throw new Problem('webhook_endpoint_not_found', 'The webhook endpoint was deleted.');
       const due = event === undefined ? await within(runner, endpointId, types, dto) : await oneEvent(runner, event);
       await insertDeliveries(runner, endpointId, due.map(toDue), true);
       return { deliveries: due.length };

@@ -102,6 +102,8 @@ export class WebhooksService {
           disabledReason: isActive ? null : 'operator',
           failingSince: null,
         });
+        // Whoever mended the receiver does not wait for a try that was put off by up to a day.
+        if (isActive) await runner.query(TRY_NOW, [id]);
       }
       const isChange = Object.keys(changes).length > 0;
       if (isChange) changes.updatedAt = new Date();
@@ -201,3 +203,7 @@ function demand(endpoint: WebhookEndpoint | null, id: string): WebhookEndpoint {
   if (!endpoint) throw new Problem('webhook_endpoint_not_found', `There is no webhook endpoint ${id}.`);
   return endpoint;
 }
+
+const TRY_NOW = `
+  UPDATE webhook_deliveries SET next_attempt_at = now()
+   WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at > now()`;
