@@ -27,6 +27,6 @@ export default {
   globalTeardown: '<rootDir>/test/support/global-teardown.js',
   setupFiles: ['reflect-metadata'],
   testTimeout: 60_000,
-  maxWorkers: 2,
+  maxWorkers: 3,
   modulePathIgnorePatterns: ['<rootDir>/dist'],
 };

@@ -34,8 +34,11 @@ export async function createApp(config: Config, module?: Type | DynamicModule): 
     routerOptions: { maxParamLength: 300 },
     forceCloseConnections: 'idle',
     return503OnClosing: false, // our own 503 is a problem like any other
-    frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
-      sendProblem(error, request, begin(request, reply)), // raised before any hook runs
+    // Raised before any hook runs.
+    frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
+      record?.begin(request, reply);
+      sendProblem(error, request, begin(request, reply));
+    },
     // No Nest middleware is used; without its plugin a request passes one hook less.
     skipMiddie: true,
   });

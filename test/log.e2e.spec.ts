@@ -65,7 +65,7 @@ describe('the log as JSON', () => {
     await service.stop();
   });
 
-  it('tells of callers who hang up and of paths that are none, and not of what machines ask all the time', async () => {
+  it('tells of callers who hang up, of paths that are none or cannot be read, and not of what machines ask all the time', async () => {
     const service = await startService(JSON_LOG);
     const { api, database } = service;
     const { id } = await api.newWallet('1.00');
@@ -85,7 +85,13 @@ describe('the log as JSON', () => {
     expect(
       (await api.call('GET', '/wp-login.php?user=+919812345678', undefined, { 'x-request-id': none })).status,
     ).toBe(404);
-    const lines = await requestLines(service, [requestId, none]);
+    const unreadable = randomUUID();
+    await api.call('GET', '/%zz', undefined, { 'x-request-id': unreadable });
+    const lines = await requestLines(service, [requestId, none, unreadable]);
+    expect(lines.find(({ request_id }) => request_id === unreadable)).toMatchObject({
+      status: 400,
+      code: 'bad_request',
+    });
     expect(lines.find(({ request_id }) => request_id === none)).toMatchObject({ route: 'none', code: 'not_found' });
     expect(lines.find(({ request_id }) => request_id === requestId)).toMatchObject({ status: 499 });
     const routes = linesOf(service).map(({ route }) => route);

@@ -1,11 +1,13 @@
 /**
- * ⚑ The client log is on trial: builds that answer before COMMIT must be found out by it. The first fails one COMMIT in ten; the
- * second is right as long as nobody dies in the 50 ms between, so only the kills of R5 and R7 can show it.
+ * ⚑ The client log is on trial: builds that acknowledge what is not committed must be found out by it. One answers before COMMIT,
+ * which fails one time in ten; one is right as long as nobody dies in the 50 ms between, so that only the kills of R5 and R7 can
+ * show it; one takes a COMMIT whose answer was lost for done.
  */
 import { afterAll, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { earlyAnswer, mutant, removeMutants, WITHOUT_TRIGGERS } from '../../test/support/mutants.js';
+import { CommitCutter } from '../../test/support/proxy.js';
 import { startService, TestDatabase, type Service } from '../../test/support/service.js';
 import { ClientLog } from '../client-log.js';
 import { isShort, killPostgres, randomOf, report, skip } from '../stage.js';
@@ -20,11 +22,12 @@ async function found(
   name: string,
   entry: string,
   meanwhile: (stage: { service: Service; database: TestDatabase; restart: () => Promise<void> }) => Promise<void>,
-  sql = 'SELECT 1',
+  { sql = 'SELECT 1', env = {} }: { sql?: string; env?: Record<string, string> } = {},
+  given?: TestDatabase,
 ): Promise<string[]> {
-  const database = await TestDatabase.create();
+  const database = given ?? (await TestDatabase.create());
   await database.query(sql);
-  let service = await startService({}, { database, entry, quiet: true });
+  let service = await startService(env, { database, entry, quiet: true });
   const wallets = await Promise.all(Array.from({ length: 20 }, () => service.api.newWallet('1000000.00')));
   const log = new ClientLog(
     wallets.map(({ id }) => id),
@@ -34,7 +37,7 @@ async function found(
   log.start(16, () => service.api);
   const restart = async () => {
     await once(service.process, 'exit');
-    service = await startService({}, { database, entry, quiet: true });
+    service = await startService(env, { database, entry, quiet: true });
   };
   for (let n = 0; n < KILLS; n++) {
     await delay(700);
@@ -57,7 +60,7 @@ function judge(row: string, what: string, absent: string[]): void {
 it('⚑ R2: answers before a COMMIT that may fail', async () => {
   const entry = mutant('torture-early', [earlyAnswer()]);
   // The laws in the database would refuse some of it; here the client log is on trial, not they.
-  judge('R2', 'answers before COMMIT', await found('early', entry, () => delay(100), WITHOUT_TRIGGERS));
+  judge('R2', 'answers before COMMIT', await found('early', entry, () => delay(100), { sql: WITHOUT_TRIGGERS }));
 });
 
 it('⚑ R5: answers before COMMIT, and is killed', async () => {
@@ -80,4 +83,18 @@ it('⚑ R7: answers before COMMIT, and PostgreSQL is killed', async () => {
     await delay(1_500);
   });
   judge('R7', what, absent);
+});
+
+it('⚑ R8: takes a COMMIT whose answer is lost for done', async () => {
+  const lost = 'throw isRefused ? error : new CommitUnknownError(error);';
+  const entry = mutant('torture-lost', [['src/database/transaction.js', lost, 'if (isRefused) throw error;']]);
+  const database = await TestDatabase.create();
+  const cutter = await CommitCutter.start(database.url, 'before');
+  const cut = async () => {
+    for (let n = 0; n < 10; n++, await delay(20)) cutter.cutsLeft = 1;
+    cutter.cutsLeft = 0;
+  };
+  const absent = await found('lost', entry, cut, { env: { DATABASE_URL: cutter.url } }, database);
+  await cutter.stop();
+  judge('R8', 'takes a lost answer to COMMIT for done', absent);
 });
