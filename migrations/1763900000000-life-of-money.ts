@@ -190,21 +190,8 @@ async function fillHistory(queryRunner: QueryRunner): Promise<void> {
     ALTER TABLE entries ENABLE TRIGGER entries_append_only`);
 }
 
-const LAWS = `
-  ALTER TABLE entries
-    ALTER COLUMN leg SET NOT NULL,
-    ALTER COLUMN credited_after SET NOT NULL,
-    ALTER COLUMN hash SET NOT NULL;
-  CREATE INDEX entries_effective_at_idx ON entries (wallet_id, effective_at) INCLUDE (amount, created_at)
-    WHERE effective_at IS NOT NULL;
-
-  CREATE TRIGGER hold_changes_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON hold_changes
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-  CREATE TRIGGER wallet_status_changes_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON wallet_status_changes
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-  CREATE TRIGGER holds_never_deleted BEFORE DELETE OR TRUNCATE ON holds
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-
+/** Laws 1 and 2, from here until entries are checked in one pass. */
+export const ENTRIES_CONTINUE_HISTORY = `
   -- As before, and: the running total follows, and posting times never run backwards.
   CREATE OR REPLACE FUNCTION entries_hold_the_laws() RETURNS trigger LANGUAGE plpgsql AS $$
   DECLARE
@@ -234,7 +221,24 @@ const LAWS = `
         USING ERRCODE = 'AW002';
     END IF;
     RETURN NULL;
-  END $$;
+  END $$;`;
+
+const LAWS = `
+  ALTER TABLE entries
+    ALTER COLUMN leg SET NOT NULL,
+    ALTER COLUMN credited_after SET NOT NULL,
+    ALTER COLUMN hash SET NOT NULL;
+  CREATE INDEX entries_effective_at_idx ON entries (wallet_id, effective_at) INCLUDE (amount, created_at)
+    WHERE effective_at IS NOT NULL;
+
+  CREATE TRIGGER hold_changes_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON hold_changes
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+  CREATE TRIGGER wallet_status_changes_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON wallet_status_changes
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+  CREATE TRIGGER holds_never_deleted BEFORE DELETE OR TRUNCATE ON holds
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+  ${ENTRIES_CONTINUE_HISTORY}
 
   -- As before, and: the running total and the last hash are those of the last entry.
   CREATE OR REPLACE FUNCTION balance_is_history() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -20,7 +20,7 @@ describe('the summary of a statement', () => {
   ])('of %p is %p', (text, summary) => expect(summaryOf(text).summary).toBe(summary));
 
   it('is the name where the statement is prepared', () => {
-    const prepared = summaryOf('INSERT INTO entries SELECT * FROM unnest($1)', 'insert_entries');
-    expect(prepared).toEqual({ summary: 'insert_entries', operation: 'INSERT', table: 'entries' });
+    const prepared = summaryOf('INSERT INTO entries SELECT * FROM unnest($1)', 'write_entries');
+    expect(prepared).toEqual({ summary: 'write_entries', operation: 'INSERT', table: 'entries' });
   });
 });

@@ -15,6 +15,9 @@ const traced = (flags = '01', trace = TRACE) => ({ traceparent: `00-${trace}-${C
 const newTrace = () => Array.from({ length: 32 }, () => Math.floor(Math.random() * 16).toString(16)).join('');
 const server = (trace: string) => (span: ExportedSpan) => span.traceId === trace && span.kind === 2;
 
+/** The statement of a group that writes a debit without a key. */
+const WRITE = 'write_wallets_events_transactions_entries';
+
 describe('traces', () => {
   let collector: Collector;
   let service: Service;
@@ -54,13 +57,13 @@ describe('traces', () => {
 
     const statements = collector.childrenOf(group);
     expect(statements.map(({ name }) => name)).toEqual(
-      expect.arrayContaining(['START TRANSACTION', 'read_free_wallets', 'insert_entries', 'COMMIT']),
+      expect.arrayContaining(['START TRANSACTION', 'read_free_wallets', WRITE, 'COMMIT']),
     );
-    const { kind, attributes } = statements.find(({ name }) => name === 'insert_entries')!;
+    const { kind, attributes } = statements.find(({ name }) => name === WRITE)!;
     expect(kind).toBe(3);
     expect(attributes).toEqual({
-      ...{ 'db.system.name': 'postgresql', 'db.query.summary': 'insert_entries', 'db.operation.name': 'INSERT' },
-      'db.collection.name': 'entries',
+      ...{ 'db.system.name': 'postgresql', 'db.query.summary': WRITE, 'db.operation.name': 'UPDATE' },
+      'db.collection.name': 'wallets',
     });
   });
 
@@ -198,7 +201,7 @@ describe('a service that sends traces', () => {
     const groups = collector.spans.filter(({ name }) => name === 'posting group');
     const linked = groups.flatMap(({ links }) => links.map(({ spanId }) => spanId));
     for (const { spanId } of debits) expect(linked).toContain(spanId);
-    for (const group of groups) expect(collector.childrenOf(group).length).toBeGreaterThan(5);
+    for (const group of groups) expect(collector.childrenOf(group).length).toBeGreaterThanOrEqual(5);
     await collector.stop();
   });
 

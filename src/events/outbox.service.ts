@@ -1,11 +1,11 @@
 /**
  * Writes down what happens, in the transaction that does it (law 7). Who wants to know reads it later: `events.queries.ts`.
- * A group of postings costs one statement more.
+ * A group of postings writes its events in the statement that moves the money.
  */
 import { Injectable } from '@nestjs/common';
 import type { QueryRunner } from 'typeorm';
 import { arrayOf, textArrayOf } from '../database/array-literal.js';
-import { runPrepared, type Prepared } from '../database/prepared.js';
+import { runAsOne, type Write } from '../database/prepared.js';
 import type { EventType } from './event-types.js';
 
 /** Something that happened. */
@@ -35,6 +35,11 @@ export class Outbox {
    * @param at when; by default when the transaction began.
    */
   async record(runner: QueryRunner, happenings: readonly Happening[], at?: Date): Promise<void> {
+    await runAsOne(runner, [this.insert(happenings, at)]);
+  }
+
+  /** The same as part of a larger statement. */
+  insert(happenings: readonly Happening[], at?: Date): Write {
     const rows = happenings.flatMap(({ subjects, ...event }, ordinal) =>
       subjects.map((subject, place) => ({
         ...event,
@@ -44,7 +49,7 @@ export class Outbox {
         body: place === 0 ? event.body : undefined,
       })),
     );
-    await runPrepared(runner, INSERT_EVENTS, [
+    const values = [
       at ?? null,
       arrayOf(rows.map(({ subject }) => subject.id)),
       arrayOf(rows.map(({ ordinal }) => ordinal)),
@@ -55,16 +60,18 @@ export class Outbox {
       arrayOf(rows.map(({ subject }) => subject.balanceMinor ?? null)),
       arrayOf(rows.map(({ subject }) => subject.heldMinor ?? null)),
       textArrayOf(rows.map(({ body }) => (body ? JSON.stringify(body) : null))),
-    ]);
+    ];
+    return { ...INSERT_EVENTS, values };
   }
 }
 
-const INSERT_EVENTS: Prepared = {
-  name: 'insert_events',
+const INSERT_EVENTS = {
+  name: 'events',
   text: `
-  WITH batch AS (INSERT INTO outbox_batches (created_at) VALUES (coalesce($1::timestamptz, clock_now())) RETURNING id)
+  batch AS (INSERT INTO outbox_batches (created_at) VALUES (coalesce($1::timestamptz, clock_now())) RETURNING id),
+  told AS (
   INSERT INTO outbox (batch, subject_id, ordinal, place, type, object_id, version, balance, held, body)
   SELECT batch.id, event.*
     FROM batch, unnest($2::uuid[], $3::int[], $4::smallint[], $5::text[], $6::uuid[], $7::int[], $8::bigint[], $9::bigint[],
-                       $10::json[]) AS event`,
+                       $10::json[]) AS event)`,
 };

@@ -2,7 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import type { QueryRunner } from 'typeorm';
 import { arrayOf, hexArrayOf, textArrayOf } from '../database/array-literal.js';
-import { runPrepared, type Prepared } from '../database/prepared.js';
+import { runPrepared, type Write } from '../database/prepared.js';
 import type { RawRow } from '../database/raw-row.js';
 
 /** What an earlier request (or an earlier attempt at this one) left under a key or a transaction id. */
@@ -38,9 +38,9 @@ export class IdempotencyStore {
    * Records outcomes, in (scope, key) order: two transactions that race for the same keys never wait in a circle.
    * Where one was used meanwhile, that is a unique violation, and nothing is written.
    */
-  async insertAll(runner: QueryRunner, rows: KeyRow[], now: Date): Promise<void> {
+  insertOf(rows: KeyRow[], now: Date): Write {
     const sorted = rows.toSorted((a, b) => compare(a.scope, b.scope) || compare(a.key, b.key));
-    await runPrepared(runner, INSERT_KEYS, columnsOf(sorted, now));
+    return { name: 'keys', text: `kept AS (${INSERT_KEYS})`, values: columnsOf(sorted, now) };
   }
 }
 
@@ -69,14 +69,11 @@ const FIND_KEY = `
   SELECT clock_time() AS now, k.* FROM (SELECT) one
     LEFT JOIN idempotency_keys k ON k.scope = $1 AND k.key = $2`;
 
-const INSERT_KEYS: Prepared = {
-  name: 'insert_keys',
-  text: `
+const INSERT_KEYS = `
   INSERT INTO idempotency_keys (scope, key, fingerprint, status_code, transaction_id, outcome, created_at)
   SELECT *, $7::timestamptz
-    FROM unnest($1::text[], $2::text[], $3::bytea[], $4::smallint[], $5::uuid[], $6::json[])`,
-};
-const INSERT_FREE_KEY: Prepared = { name: 'insert_free_key', text: `${INSERT_KEYS.text} ON CONFLICT DO NOTHING` };
+    FROM unnest($1::text[], $2::text[], $3::bytea[], $4::smallint[], $5::uuid[], $6::json[])`;
+const INSERT_FREE_KEY = { name: 'insert_free_key', text: `${INSERT_KEYS} ON CONFLICT DO NOTHING` };
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;

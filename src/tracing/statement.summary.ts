@@ -50,9 +50,8 @@ function withoutParentheses(text: string): string {
   }
 }
 
-/** A statement that begins with WITH is called by what it changes, or else it reads. */
+/** A statement that begins with WITH is called by what it changes first, or else it reads. */
 function mainOperationOf(text: string): string {
-  if (/\bINSERT\s+INTO\b/i.test(text)) return 'INSERT';
-  if (/\bDELETE\s+FROM\b/i.test(text)) return 'DELETE';
-  return /\bUPDATE\s+"?[a-z_]+"?\s+(?:\w+\s+)?SET\b/i.test(text) ? 'UPDATE' : 'SELECT';
+  const write = /\b(?:(INSERT)\s+INTO|(DELETE)\s+FROM|(UPDATE)\s+"?[a-z_]+"?\s+(?:\w+\s+)?SET)\b/i.exec(text);
+  return (write?.[1] ?? write?.[2] ?? write?.[3] ?? 'SELECT').toUpperCase();
 }

@@ -11,6 +11,7 @@ import { DataSource, type QueryRunner } from 'typeorm';
 import { AuditService, type CallersAct } from '../audit/audit.service.js';
 import { CONFIG, type Config } from '../config.js';
 import { allSettled } from '../database/all-settled.js';
+import { runAsOne, type Write } from '../database/prepared.js';
 import { isDatabaseFault, LOCK_NOT_AVAILABLE, sqlState } from '../database/sqlstate.js';
 import { CommitUnknownError, inPipelinedTransaction, type PipelinedTransaction } from '../database/transaction.js';
 import { ERRORS } from '../errors.js';
@@ -284,17 +285,21 @@ export class PostingEngine implements BeforeApplicationShutdown {
     const moved = [...ledger.wallets.values()].filter((wallet) => wallet.version !== wallet.versionRead);
     const usedLimits = [...ledger.limits.values()].filter(({ isUsed }) => isUsed);
 
-    const writes: Promise<unknown>[] = [];
-    if (moved.length > 0) writes.push(this.store.updateWallets(runner, moved, ledger.now));
-    if (events.length > 0) writes.push(this.outbox.record(runner, events, ledger.now));
+    const parts: Write[] = [];
+    if (moved.length > 0) parts.push(this.store.walletUpdate(moved, ledger.now));
+    if (events.length > 0) parts.push(this.outbox.insert(events, ledger.now));
     if (transactions.length > 0) {
-      writes.push(this.store.insertTransactions(runner, transactions), this.store.insertEntries(runner, transactions));
+      parts.push(this.store.transactionInsert(transactions), this.store.entryInsert(transactions));
     }
+    if (keyRows.length > 0) parts.push(this.keys.insertOf(keyRows, ledger.now));
+
+    // On Citus, which is what optimistic locking is for, each goes to the shards by itself.
+    const statements = this.config.locking === 'optimistic' ? parts.map((part) => [part]) : [parts];
+    const writes: Promise<unknown>[] = parts.length > 0 ? statements.map((one) => runAsOne(runner, one)) : [];
     if (holdSteps.length > 0) writes.push(...this.holds.write(runner, holdSteps, ledger.now));
     if (statusChanges.length > 0) writes.push(this.walletStates.insertStatusChanges(runner, statusChanges));
     if (usedLimits.length > 0) writes.push(this.walletStates.updateLimits(runner, usedLimits));
     if (acts.length > 0) writes.push(this.audit.recordAll(runner, acts, ledger.now));
-    if (keyRows.length > 0) writes.push(this.keys.insertAll(runner, keyRows, ledger.now));
     return writes;
   }
 }

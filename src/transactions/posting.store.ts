@@ -1,12 +1,12 @@
 /**
- * The SQL of the money path: each statement reads or writes a whole group at once. The order of a group is lock
- * wallets, find outcomes, (decide), update wallets, insert transactions, entries, keys.
+ * The SQL of the money path, for a whole group at once. Its order is lock wallets, find outcomes, (decide), and then in one
+ * statement update wallets, insert events, transactions, entries, keys.
  */
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type QueryRunner } from 'typeorm';
 import { CONFIG, type Config } from '../config.js';
 import { arrayOf, hexArrayOf, textArrayOf, timeArrayOf } from '../database/array-literal.js';
-import { runPrepared, type Prepared } from '../database/prepared.js';
+import { runPrepared, type Prepared, type Write } from '../database/prepared.js';
 import type { RawRow } from '../database/raw-row.js';
 import { foundOutcome, type FoundOutcome } from '../idempotency/idempotency.store.js';
 import { isExternalWalletId } from '../wallets/external-wallets.js';
@@ -77,8 +77,8 @@ export class PostingStore {
   }
 
   /** Moves the wallets to their new state. Where one is not at the version read, that is a serialization failure. */
-  async updateWallets(runner: QueryRunner, wallets: WalletState[], now: Date): Promise<void> {
-    await runPrepared(runner, UPDATE_WALLETS, [
+  walletUpdate(wallets: WalletState[], now: Date): Write {
+    const values = [
       arrayOf(wallets.map((w) => w.id)),
       arrayOf(wallets.map((w) => w.balanceMinor)),
       arrayOf(wallets.map((w) => w.creditedMinor)),
@@ -94,11 +94,12 @@ export class PostingStore {
       arrayOf(wallets.map((w) => w.versionRead)),
       now,
       wallets.length,
-    ]);
+    ];
+    return { ...UPDATE_WALLETS, values };
   }
 
-  async insertTransactions(runner: QueryRunner, transactions: PostedTransaction[]): Promise<void> {
-    await runPrepared(runner, INSERT_TRANSACTIONS, [
+  transactionInsert(transactions: PostedTransaction[]): Write {
+    const values = [
       arrayOf(transactions.map((t) => t.id)),
       arrayOf(transactions.map((t) => t.type)),
       arrayOf(transactions.map((t) => t.currency)),
@@ -112,18 +113,19 @@ export class PostingStore {
       textArrayOf(transactions.map((t) => t.reason)),
       timeArrayOf(transactions.map((t) => t.effectiveAt)),
       transactions[0]!.createdAt,
-    ]);
+    ];
+    return { ...INSERT_TRANSACTIONS, values };
   }
 
-  /** All entries of the group in one statement: the trigger behind it checks zero sum and sequence once. */
-  async insertEntries(runner: QueryRunner, transactions: PostedTransaction[]): Promise<void> {
+  /** All entries of the group at once: the trigger behind them checks zero sum and sequence once. */
+  entryInsert(transactions: PostedTransaction[]): Write {
     const entries = transactions.flatMap((t) => t.entries);
     const ids = transactions.flatMap((t) => t.entries.map(() => t.id));
     const effectiveAt = transactions.flatMap((t) => {
       const own = t.effectiveAt.getTime() === t.createdAt.getTime() ? null : t.effectiveAt;
       return t.entries.map(() => own);
     });
-    await runPrepared(runner, INSERT_ENTRIES, [
+    const values = [
       arrayOf(entries.map((e) => e.walletId)),
       arrayOf(entries.map((e) => e.seq)),
       arrayOf(ids),
@@ -134,7 +136,8 @@ export class PostingStore {
       timeArrayOf(effectiveAt),
       hexArrayOf(entries.map((e) => e.hash)),
       transactions[0]!.createdAt,
-    ]);
+    ];
+    return { ...INSERT_ENTRIES, values };
   }
 }
 
@@ -216,10 +219,10 @@ const READ_REVERSED: Prepared = {
    WHERE t.reverses_id = ANY($1::uuid[]) GROUP BY 1, 2`,
 };
 
-const UPDATE_WALLETS: Prepared = {
-  name: 'update_wallets',
+const UPDATE_WALLETS = {
+  name: 'wallets',
   text: `
-  WITH moved AS (
+  moved AS (
   UPDATE wallets w
      SET balance = m.balance, credited = m.credited, held = m.held, holds_expire_at = m.holds_expire_at,
          minimum_balance = m.minimum_balance, shortfall = m.shortfall, entry_count = m.entry_count,
@@ -228,26 +231,28 @@ const UPDATE_WALLETS: Prepared = {
                 $8::bigint[], $9::bytea[], $10::text[], $11::text[], $12::int[], $13::int[])
       AS m (id, balance, credited, held, holds_expire_at, minimum_balance, shortfall,
             entry_count, last_hash, status, freeze_mode, version, version_read)
-   WHERE w.id = m.id AND w.version = m.version_read RETURNING 1)
-  SELECT demand_rows(count(*), $15) FROM moved`,
+   WHERE w.id = m.id AND w.version = m.version_read RETURNING 1)`,
+  demand: 'demand_rows((SELECT count(*) FROM moved), $15)',
 };
 
-const INSERT_TRANSACTIONS: Prepared = {
-  name: 'insert_transactions',
+const INSERT_TRANSACTIONS = {
+  name: 'transactions',
   text: `
+  posted AS (
   INSERT INTO transactions (id, type, currency, amount, description, reference, metadata, actor, reverses_id, hold_id,
                             reason, effective_at, created_at)
   SELECT *, $13::timestamptz
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::jsonb[], $8::text[],
-                $9::uuid[], $10::uuid[], $11::text[], $12::timestamptz[])`,
+                $9::uuid[], $10::uuid[], $11::text[], $12::timestamptz[]))`,
 };
 
-const INSERT_ENTRIES: Prepared = {
-  name: 'insert_entries',
+const INSERT_ENTRIES = {
+  name: 'entries',
   text: `
+  entered AS (
   INSERT INTO entries (wallet_id, seq, transaction_id, leg, amount, balance_after, credited_after, effective_at, hash,
                        created_at)
   SELECT *, $10::timestamptz
     FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::smallint[], $5::bigint[], $6::bigint[], $7::bigint[],
-                $8::timestamptz[], $9::bytea[])`,
+                $8::timestamptz[], $9::bytea[]))`,
 };
