@@ -20,6 +20,9 @@ export interface Served {
   tell(order: { profile: string }): Promise<void>;
 }
 
+/** As `npm start` gives them. */
+const NODE_FLAGS = ['--max-semi-space-size=32', '--heap-growing-percent=225'];
+
 /** Starts a server as a process of its own and waits for the line that tells where it listens. */
 export async function serve(
   entry: string,
@@ -29,7 +32,7 @@ export async function serve(
 ): Promise<Served> {
   const preload = profiled ? ['--import', path.join(import.meta.dirname, 'profiler.js')] : [];
   const spawnedAt = performance.now();
-  const child = spawn(process.execPath, ['--max-semi-space-size=32', ...preload, entry], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, ...preload, entry], {
     cwd: packageFile(),
     env: { ...process.env, LOG_LEVEL: 'warn', HOST: '127.0.0.1', ...env, PORT: '0' },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],

@@ -1,5 +1,5 @@
 /** Credentials for the load: as persons and servers have them, got through the front door. */
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { hashOf, hintOf, newSecret } from '../src/auth/api-key.secret.js';
@@ -8,6 +8,7 @@ import { walletIdOf } from './wallet-ids.js';
 
 /** What a service needs to let the whole bench sign in from one address, and print the codes. */
 export const SIGN_IN_ENV = {
+  AUTH_SECRET: randomBytes(32).toString('base64'),
   CODE_SENDER: 'console',
   ...{ CODES_PER_ADDRESS_HOUR: '1000000', CODES_PER_PREFIX_HOUR: '1000000', CODES_PER_DAY: '1000000' },
   ...{ REQUESTS_PER_MINUTE_ADDRESS: '1000000', REQUESTS_PER_MINUTE_PERSON: '100000' },

@@ -2,6 +2,7 @@
 import { createApp } from './app.setup.js';
 import type { Config } from './config.js';
 import { InFlight } from './in-flight.js';
+import { returnStartupMemory } from './startup-memory.js';
 import { startTracing, stopTracing } from './tracing/tracing.js';
 
 export interface Serving {
@@ -13,6 +14,8 @@ export interface Serving {
 export async function serve(config: Config): Promise<Serving> {
   await startTracing(config);
   const app = await createApp(config);
+  await app.init();
+  await returnStartupMemory();
   await app.listen(config.port, config.host);
   const stop = async () => {
     await app.get(InFlight).drain();
