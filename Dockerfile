@@ -20,6 +20,8 @@ EXPOSE 5000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/ready`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # node itself is process 1, so SIGTERM reaches it.
-# A larger nursery: what 256 requests in flight hold is copied half as often. With Node's own 16 MB the service takes 83 µs
-# for a debit instead of 61 (11,400 and 13,900 debits/s); 64 MB give little more. A long statement takes 30 MB more with it.
-CMD ["node", "--max-semi-space-size=32", "--heap-growing-percent=225", "dist/src/main.js"]
+# --max-semi-space-size: a larger nursery; what 256 requests in flight hold is copied half as often. With Node's own 16 MB a
+# debit takes 83 µs instead of 61 (11,400 and 13,900 debits/s); 64 MB give little more.
+# --min-semi-space-size: it begins where Node's own ends, or 1,000 streams would look as if they took 20 KB each, not 15.
+# --heap-growing-percent: the heap is collected a little sooner; under load 340 MB instead of 380, for 2 to 3 % of the speed.
+CMD ["node", "--min-semi-space-size=16", "--max-semi-space-size=32", "--heap-growing-percent=225", "dist/src/main.js"]

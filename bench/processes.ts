@@ -1,6 +1,7 @@
 /** The processes of the bench: the service, its peer, and the load generator. Only these are ever stopped. */
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { packageFile } from '../src/package-root.js';
 import type { CleanUp } from './clean-up.js';
@@ -20,8 +21,12 @@ export interface Served {
   tell(order: { profile: string }): Promise<void>;
 }
 
-/** As `npm start` gives them. */
-const NODE_FLAGS = ['--max-semi-space-size=32', '--heap-growing-percent=225'];
+const { scripts } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as {
+  scripts: Record<string, string>;
+};
+
+/** What `npm run start:prod` gives node. */
+const NODE_FLAGS = scripts['start:prod']!.split(' ').filter((word) => word.startsWith('--'));
 
 /** Starts a server as a process of its own and waits for the line that tells where it listens. */
 export async function serve(

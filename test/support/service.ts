@@ -128,7 +128,7 @@ export async function startService(
   { database: shared, entry = ENTRY, quiet = false }: { database?: TestDatabase; entry?: string; quiet?: boolean } = {},
 ): Promise<Service> {
   const database = shared ?? (await TestDatabase.create());
-  const child = spawn(process.execPath, ['--enable-source-maps', entry], {
+  const child = spawn(process.execPath, [entry], {
     env: { PATH: process.env.PATH, PORT: '0', LOG_LEVEL: 'warn', DATABASE_URL: database.url, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
