@@ -70,7 +70,7 @@ describe('the scenarios', () => {
   it('find a key that is looked up and recorded outside the transaction', async () => {
     const entry = mutant('key-outside', [
       [ENGINE, 'this.store.findOutcomes(runner, instructions, isRetry)', OUTSIDE],
-      [KEYS, 'runPrepared(runner, INSERT_KEYS', 'runPrepared(runner, INSERT_FREE_KEY'],
+      [KEYS, 'kept AS (${INSERT_KEYS})', 'kept AS (${INSERT_FREE_KEY.text})'],
       [ENGINE, `lane === 'passing' && !isHalf`, 'false'], // a look-up while waiting for a lock is what goes stale
     ]);
     const found = await findings(entry, (services) => duplicates(services, { keys: 10 }));
