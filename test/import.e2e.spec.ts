@@ -1,9 +1,12 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { Command } from 'commander';
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { readConfig } from '../src/config.js';
+import { declareImport, readImportOptions, type RawImportOptions } from '../src/import/import.options.js';
 import { ImportBench } from './support/import-bench.js';
 
 const HEADINGS = 'transaction_id,date,account_id,type,amount,balance_after,operation';
@@ -175,18 +178,8 @@ describe('asper import', () => {
     const csv = await bench.file([HEADINGS, '1,1993-01-01,a,credit,1,,']);
     const mistakes: Array<[args: string[], said: RegExp, env?: Record<string, string>]> = [
       [['import'], /missing required argument 'file\.csv'/],
-      [['import', path.join(bench.folder, 'none.csv')], /There is no file .*none\.csv/],
-      [['import', bench.folder], /is not a file/],
-      [['import', csv, '--currency', 'XXX'], /--currency must be an ISO 4217 code/],
-      [['import', csv, '--minimum-balance', 'low'], /--minimum-balance must be a plain decimal number/],
-      [['import', csv, '--currency', 'JPY', '--minimum-balance=-0.5'], /JPY has no decimals/],
-      [['import', csv, '--map', 'Betrag'], /write <heading of the file>=<column>/],
-      [['import', csv, '--map', 'Betrag=sum'], /the column one of transaction_id/],
-      [['import', csv, '--delimiter', ';;'], /--delimiter must be one character/],
-      [['import', csv, '--source', 'my bank'], /--source must be/],
-      [['import', csv, '--report', csv], /is another file of this command/],
-      [['import', csv, '--report', path.join(bench.folder, 'no', 'where.csv')], /cannot be written/],
       [['import', csv, '--nonsense'], /unknown option '--nonsense'/],
+      [['import', csv, '--currency', 'XXX'], /--currency must be an ISO 4217 code/],
       [['import', csv], /LOCKING must be/, { LOCKING: 'hopeful' }],
       [
         ['import', csv],
@@ -203,6 +196,28 @@ describe('asper import', () => {
     expect(await bench.postedCount()).toBe(0);
     const help = await bench.asper(['import', '--help']);
     expect([help.code, help.stdout]).toEqual([0, expect.stringMatching(/--minimum-balance[^]*Exit codes: 0/)]);
+  });
+
+  it('says which option is wrong, and what to write instead', async () => {
+    const csv = await bench.file([HEADINGS]);
+    const mistakes: Array<[args: string[], said: RegExp]> = [
+      [[path.join(bench.folder, 'none.csv')], /There is no file .*none\.csv/],
+      [[bench.folder], /is not a file/],
+      [[csv, '--minimum-balance', 'low'], /--minimum-balance must be a plain decimal number/],
+      [[csv, '--currency', 'JPY', '--minimum-balance=-0.5'], /JPY has no decimals/],
+      [[csv, '--map', 'Betrag'], /write <heading of the file>=<column>/],
+      [[csv, '--map', 'Betrag=sum'], /the column one of transaction_id/],
+      [[csv, '--delimiter', ';;'], /--delimiter must be one character/],
+      [[csv, '--source', 'my bank'], /--source must be/],
+      [[csv, '--report', csv], /is another file of this command/],
+      [[csv, '--report', path.join(bench.folder, 'no', 'where.csv')], /cannot be written/],
+    ];
+    for (const [args, said] of mistakes) {
+      const command = declareImport(new Command()).action((file: string, raw: RawImportOptions) => {
+        readImportOptions(file, raw, readConfig({}));
+      });
+      expect(() => command.parse(args, { from: 'user' })).toThrow(said);
+    }
   });
 
   it('lists a refusal and goes on with the account; a refusal is as final as a posting', async () => {

@@ -5,6 +5,8 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
+import type { WalletBody } from '../../src/wallets/wallets.dto.js';
+import type { WalletClient } from '../support/client.js';
 import type { Service } from '../support/service.js';
 
 export interface BankOptions {
@@ -27,7 +29,7 @@ export async function bank(
 ): Promise<{ findings: string[]; snapshots: number }> {
   const { clients = 64, wallets: count = 8, transfersEach = 20, snapshots: snapshotsMin = 0 } = options;
   const { database, api } = services[0]!;
-  const wallets = await Promise.all(Array.from({ length: count }, () => api.newWallet('100.00')));
+  const wallets = await openWallets(api, count, clients);
   const [{ total }] = await database.query(SNAPSHOT);
   const findings = new Set<string>();
   const told = new Map<string, boolean>();
@@ -80,6 +82,16 @@ export async function bank(
   }
   for (const problem of await database.problems()) findings.add(problem);
   return { findings: [...findings], snapshots };
+}
+
+/** As many at a time as there are clients: a thousand at once wait for a connection, on a busy machine for too long. */
+async function openWallets(api: WalletClient, count: number, atOnce: number): Promise<WalletBody[]> {
+  const wallets: WalletBody[] = [];
+  while (wallets.length < count) {
+    const next = Array.from({ length: Math.min(atOnce, count - wallets.length) }, () => api.newWallet('100.00'));
+    wallets.push(...(await Promise.all(next)));
+  }
+  return wallets;
 }
 
 function twoOf(n: number): [number, number] {
