@@ -35,7 +35,9 @@ describe('the Dockerfile', () => {
     expect(commands.shift()).toBe('npm ci --ignore-scripts');
     execFileSync('sh', ['-ec', 'cp -al node_modules "$0" || cp -a node_modules "$0"', build]);
     // Written in place by npm, and so not to be shared.
-    cpSync('node_modules/.package-lock.json', path.join(build, 'node_modules/.package-lock.json'));
+    const lock = 'node_modules/.package-lock.json';
+    rmSync(path.join(build, lock));
+    cpSync(lock, path.join(build, lock));
     for (const command of commands) {
       execFileSync('sh', ['-ec', command], { cwd: build, stdio: ['ignore', 'ignore', 'pipe'], timeout: 240_000 });
     }
