@@ -1,11 +1,11 @@
 /** The processes of the bench: the service, its peer, and the load generator. Only these are ever stopped. */
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { packageFile } from '../src/package-root.js';
 import type { CleanUp } from './clean-up.js';
 import type { LoadJob, LoadResult } from './load.js';
+import { NODE_FLAGS } from './node-flags.js';
 
 const STOP_MAX_MS = 15_000;
 
@@ -20,13 +20,6 @@ export interface Served {
   /** `start` begins a CPU profile, a file's name ends it into that file. Only with `profiled`. */
   tell(order: { profile: string }): Promise<void>;
 }
-
-const { scripts } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as {
-  scripts: Record<string, string>;
-};
-
-/** What `npm run start:prod` gives node. */
-const NODE_FLAGS = scripts['start:prod']!.split(' ').filter((word) => word.startsWith('--'));
 
 /** Starts a server as a process of its own and waits for the line that tells where it listens. */
 export async function serve(

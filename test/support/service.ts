@@ -9,6 +9,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
+import { NODE_FLAGS } from '../../bench/node-flags.js';
 import { WalletClient } from './client.js';
 import { onDatabase, TEMPLATE } from './databases.js';
 import { brokenLaws } from './laws.js';
@@ -136,7 +137,7 @@ export async function startService(
   { database: shared, entry = ENTRY, quiet = false }: { database?: TestDatabase; entry?: string; quiet?: boolean } = {},
 ): Promise<Service> {
   const database = shared ?? (await TestDatabase.create());
-  const child = spawn(process.execPath, [entry], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, entry], {
     env: { PATH: process.env.PATH, PORT: '0', LOG_LEVEL: 'warn', DATABASE_URL: database.url, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -165,7 +166,7 @@ export const ENTRY = path.resolve('dist/src/main.js');
 
 /** Runs the service until it stops by itself; its exit code and everything it said. */
 export async function failedStart(env: Record<string, string>): Promise<{ code: number; said: string }> {
-  const child = spawn(process.execPath, [ENTRY], { env: { PATH: process.env.PATH, PORT: '0', ...env } });
+  const child = spawn(process.execPath, [...NODE_FLAGS, ENTRY], { env: { PATH: process.env.PATH, PORT: '0', ...env } });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
   const [code] = (await once(child, 'close')) as [number];
