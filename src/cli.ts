@@ -3,16 +3,10 @@
 import 'reflect-metadata';
 import { Command, CommanderError } from 'commander';
 import { readFileSync } from 'node:fs';
-import { declareAuth } from './auth/auth.command.js';
-import { declareKeys } from './auth/keys.command.js';
 import { commandConfig, ConfigError } from './config.js';
 import { EmbeddedDatabaseError } from './database/embedded.system.js';
-import { checkCommand, declareCheck, type RawCheckOptions } from './ledger/check.command.js';
-import { importCommand } from './import/import.command.js';
-import { declareImport, UsageError, type RawImportOptions } from './import/import.options.js';
-import { withDatabase } from './import/open-service.js';
-import { declareReceipts } from './receipts/receipts.command.js';
-import { declareWebhooks } from './webhooks/webhooks.command.js';
+import { UsageError, type RawImportOptions } from './import/import.options.js';
+import type { RawCheckOptions } from './ledger/check.command.js';
 import { packageFile } from './package-root.js';
 
 const EXIT_USAGE = 2;
@@ -27,30 +21,46 @@ const program = new Command('asper')
   .showHelpAfterError('Add --help to see how it is used.')
   .exitOverride();
 
-declareImport(program).action(async (file: string, options: RawImportOptions) => {
-  process.exitCode = await importCommand(file, options);
-});
+/** Loaded by need: `asper check` does without the application and starts in half the time. */
+const COMMANDS: Record<string, () => Promise<void>> = {
+  import: async () => {
+    const { declareImport } = await import('./import/import.options.js');
+    declareImport(program).action(async (file: string, options: RawImportOptions) => {
+      const { importCommand } = await import('./import/import.command.js');
+      process.exitCode = await importCommand(file, options);
+    });
+  },
+  check: async () => {
+    const { checkCommand, declareCheck } = await import('./ledger/check.command.js');
+    declareCheck(program).action(async (options: RawCheckOptions) => {
+      // 1 says that the ledger is broken, and nothing else may say that.
+      process.exitCode = await checkCommand(options).catch((error: unknown) => {
+        failed(error);
+        return EXIT_USAGE;
+      });
+    });
+  },
+  receipts: async () => (await import('./receipts/receipts.command.js')).declareReceipts(program),
+  keys: async () => (await import('./auth/keys.command.js')).declareKeys(program),
+  auth: async () => (await import('./auth/auth.command.js')).declareAuth(program),
+  webhooks: async () => (await import('./webhooks/webhooks.command.js')).declareWebhooks(program),
+  migrate: async () => {
+    const { withDatabase } = await import('./import/open-service.js');
+    program
+      .command('migrate')
+      .description('bring the database schema up to date; the service does this by itself when it starts')
+      .action(async () => {
+        const ran = await withDatabase(commandConfig(), console.error, (_, migrations) => Promise.resolve(migrations));
+        console.log(
+          ran.length === 0 ? 'The schema is up to date.' : `Ran ${ran.join(', ')}. The schema is up to date.`,
+        );
+      });
+  },
+};
 
-declareCheck(program).action(async (options: RawCheckOptions) => {
-  // 1 says that the ledger is broken, and nothing else may say that.
-  process.exitCode = await checkCommand(options).catch((error: unknown) => {
-    failed(error);
-    return EXIT_USAGE;
-  });
-});
-
-declareReceipts(program);
-declareKeys(program);
-declareAuth(program);
-declareWebhooks(program);
-
-program
-  .command('migrate')
-  .description('bring the database schema up to date; the service does this by itself when it starts')
-  .action(async () => {
-    const ran = await withDatabase(commandConfig(), console.error, (_, migrations) => Promise.resolve(migrations));
-    console.log(ran.length === 0 ? 'The schema is up to date.' : `Ran ${ran.join(', ')}. The schema is up to date.`);
-  });
+const asked = process.argv[2] ?? '';
+const declares = Object.hasOwn(COMMANDS, asked) ? [COMMANDS[asked]!] : Object.values(COMMANDS);
+for (const declare of declares) await declare();
 
 try {
   await program.parseAsync();

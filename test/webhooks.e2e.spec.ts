@@ -305,7 +305,7 @@ describe('webhooks', () => {
       const { code, stderr } = await asper('webhooks', 'replay', ...args);
       expect([code, stderr]).toEqual([2, expect.stringContaining(said)]);
     }
-  }, 20_000);
+  });
 
   it('are signed with both secrets while they overlap, and the new one is shown once', async () => {
     const receiver = await receive(undefined, { types: ['wallet.opened'] });
