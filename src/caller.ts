@@ -48,7 +48,10 @@ export const CurrentCaller = createParamDecorator((_: unknown, context: Executio
   const { headers } = request;
   const { scope, scopes, userId, sessionId } = request.principal ?? NOBODY;
   return {
-    ...{ scope, scopes, userId, sessionId },
+    scope,
+    scopes,
+    userId,
+    sessionId,
     idempotencyKey: readKey(headers['idempotency-key']),
     ifMatch: readIfMatch(headers['if-match']),
     address: request.ip,

@@ -2,7 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import { And, DataSource, LessThan, MoreThanOrEqual, type FindOperator, type QueryRunner } from 'typeorm';
 import { originOf, type Caller } from '../caller.js';
-import { textArrayOf } from '../database/array-literal.js';
+import { jsonArrayOf, textArrayOf } from '../database/array-literal.js';
 import { runPrepared, type Prepared } from '../database/prepared.js';
 import { newId } from '../ids.js';
 import { CURSOR_ID, pageOf, readCursor, type Page } from '../paging.js';
@@ -41,14 +41,14 @@ export class AuditService {
   async recordAll(runner: QueryRunner, acts: CallersAct[], at?: Date): Promise<void> {
     await runPrepared(runner, INSERT_ACTS, [
       acts.map(() => newId()),
-      textArrayOf(acts.map((act) => act.actor)),
-      textArrayOf(acts.map((act) => act.action)),
-      textArrayOf(acts.map((act) => act.objectType)),
-      textArrayOf(acts.map((act) => act.objectId)),
-      textArrayOf(acts.map((act) => act.reason)),
-      textArrayOf(acts.map((act) => (act.details ? JSON.stringify(act.details) : null))),
-      textArrayOf(acts.map((act) => act.address)),
-      textArrayOf(acts.map((act) => act.requestId)),
+      textArrayOf(acts, (act) => act.actor),
+      textArrayOf(acts, (act) => act.action),
+      textArrayOf(acts, (act) => act.objectType),
+      textArrayOf(acts, (act) => act.objectId),
+      textArrayOf(acts, (act) => act.reason),
+      jsonArrayOf(acts, (act) => act.details),
+      textArrayOf(acts, (act) => act.address),
+      textArrayOf(acts, (act) => act.requestId),
       at ?? null,
     ]);
   }

@@ -1,30 +1,52 @@
 /**
- * A PostgreSQL array of values that need no quotes: uuids, numbers, words of ours. The driver would look at each value
- * for characters to escape, which costs as much as all other work of writing a group.
+ * Columns of rows as PostgreSQL arrays, for statements that write a whole group through `unnest`. The driver would make
+ * them too, but look at each value for characters to escape, which costs as much as all other work of writing a group.
+ *
+ * A column without a single value is NULL instead of an array of nulls: `unnest` fills up what is shorter, and neither side
+ * has a value to write or to read.
  */
-export function arrayOf(values: ReadonlyArray<string | number | bigint | null>): string {
-  let text = '{';
-  for (let i = 0; i < values.length; i++) text += `${i === 0 ? '' : ','}${values[i] ?? 'NULL'}`;
-  return `${text}}`;
-}
+type Read<Row, Value> = (row: Row, i: number) => Value | null | undefined;
 
-/** A PostgreSQL array of any text. */
-export function textArrayOf(values: ReadonlyArray<string | null | undefined>): string {
-  let text = '{';
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i] ?? null;
-    const quoted = value === null ? 'NULL' : `"${/["\\]/.test(value) ? value.replace(/["\\]/g, '\\$&') : value}"`;
-    text += i === 0 ? quoted : `,${quoted}`;
+/** Values that need no quotes: uuids, numbers, words of ours. */
+export function arrayOf<Row>(rows: readonly Row[], read: Read<Row, string | number | bigint>): string | null {
+  let text = '';
+  let isEmpty = true;
+  for (let i = 0; i < rows.length; i++) {
+    const value = read(rows[i]!, i) ?? null;
+    if (value !== null) isEmpty = false;
+    text += i === 0 ? `${value ?? 'NULL'}` : `,${value ?? 'NULL'}`;
   }
-  return `${text}}`;
+  return isEmpty ? null : `{${text}}`;
 }
 
-/** A PostgreSQL array of bytea, from hexadecimal digits. */
-export function hexArrayOf(values: ReadonlyArray<string | null>): string {
-  return arrayOf(values.map((value) => (value === null ? null : `"\\\\x${value}"`)));
+/** Any text. */
+export function textArrayOf<Row>(rows: readonly Row[], read: Read<Row, string>): string | null {
+  return arrayOf(rows, (row, i) => {
+    const value = read(row, i) ?? null;
+    return value === null ? null : `"${/["\\]/.test(value) ? value.replace(/["\\]/g, '\\$&') : value}"`;
+  });
 }
 
-/** A PostgreSQL array of timestamps. */
-export function timeArrayOf(values: ReadonlyArray<Date | null>): string {
-  return arrayOf(values.map((value) => (value === null ? null : `"${value.toISOString()}"`)));
+/** bytea, from hexadecimal digits. */
+export function hexArrayOf<Row>(rows: readonly Row[], read: Read<Row, string>): string | null {
+  return arrayOf(rows, (row, i) => {
+    const value = read(row, i) ?? null;
+    return value === null ? null : `"\\\\x${value}"`;
+  });
+}
+
+/** Timestamps. */
+export function timeArrayOf<Row>(rows: readonly Row[], read: Read<Row, Date>): string | null {
+  return arrayOf(rows, (row, i) => {
+    const value = read(row, i) ?? null;
+    return value === null ? null : `"${value.toISOString()}"`;
+  });
+}
+
+/** JSON; nothing where there is no object. */
+export function jsonArrayOf<Row>(rows: readonly Row[], read: Read<Row, object>): string | null {
+  return textArrayOf(rows, (row, i) => {
+    const value = read(row, i) ?? null;
+    return value === null ? null : JSON.stringify(value);
+  });
 }

@@ -4,7 +4,7 @@
  */
 import { Injectable } from '@nestjs/common';
 import type { QueryRunner } from 'typeorm';
-import { arrayOf, textArrayOf } from '../database/array-literal.js';
+import { arrayOf, jsonArrayOf } from '../database/array-literal.js';
 import { runAsOne, type Write } from '../database/prepared.js';
 import type { EventType } from './event-types.js';
 
@@ -40,26 +40,21 @@ export class Outbox {
 
   /** The same as part of a larger statement. */
   insert(happenings: readonly Happening[], at?: Date): Write {
-    const rows = happenings.flatMap(({ subjects, ...event }, ordinal) =>
-      subjects.map((subject, place) => ({
-        ...event,
-        ordinal,
-        subject,
-        place,
-        body: place === 0 ? event.body : undefined,
-      })),
-    );
+    const rows: Array<{ event: Happening; ordinal: number; subject: Subject; place: number }> = [];
+    for (const [ordinal, event] of happenings.entries()) {
+      for (const [place, subject] of event.subjects.entries()) rows.push({ event, ordinal, subject, place });
+    }
     const values = [
       at ?? null,
-      arrayOf(rows.map(({ subject }) => subject.id)),
-      arrayOf(rows.map(({ ordinal }) => ordinal)),
-      arrayOf(rows.map(({ place }) => place)),
-      arrayOf(rows.map(({ type }) => type)),
-      arrayOf(rows.map(({ objectId }) => objectId)),
-      arrayOf(rows.map(({ subject }) => subject.version ?? null)),
-      arrayOf(rows.map(({ subject }) => subject.balanceMinor ?? null)),
-      arrayOf(rows.map(({ subject }) => subject.heldMinor ?? null)),
-      textArrayOf(rows.map(({ body }) => (body ? JSON.stringify(body) : null))),
+      arrayOf(rows, ({ subject }) => subject.id),
+      arrayOf(rows, ({ ordinal }) => ordinal),
+      arrayOf(rows, ({ place }) => place),
+      arrayOf(rows, ({ event }) => event.type),
+      arrayOf(rows, ({ event }) => event.objectId),
+      arrayOf(rows, ({ subject }) => subject.version),
+      arrayOf(rows, ({ subject }) => subject.balanceMinor),
+      arrayOf(rows, ({ subject }) => subject.heldMinor),
+      jsonArrayOf(rows, ({ event, place }) => (place === 0 ? event.body : undefined)),
     ];
     return { ...INSERT_EVENTS, values };
   }

@@ -1,7 +1,7 @@
 /** The SQL of idempotency keys. A row is written once, with the outcome, and never changed. */
 import { Injectable } from '@nestjs/common';
 import type { QueryRunner } from 'typeorm';
-import { arrayOf, hexArrayOf, textArrayOf } from '../database/array-literal.js';
+import { arrayOf, hexArrayOf, jsonArrayOf, textArrayOf } from '../database/array-literal.js';
 import { runPrepared, type Write } from '../database/prepared.js';
 import type { RawRow } from '../database/raw-row.js';
 
@@ -46,12 +46,12 @@ export class IdempotencyStore {
 
 function columnsOf(rows: KeyRow[], now: Date): unknown[] {
   return [
-    textArrayOf(rows.map((row) => row.scope)),
-    textArrayOf(rows.map((row) => row.key)),
-    hexArrayOf(rows.map((row) => row.fingerprint)),
-    arrayOf(rows.map((row) => row.statusCode)),
-    arrayOf(rows.map((row) => row.transactionId ?? null)),
-    textArrayOf(rows.map((row) => (row.body ? JSON.stringify(row.body) : null))),
+    textArrayOf(rows, (row) => row.scope),
+    textArrayOf(rows, (row) => row.key),
+    hexArrayOf(rows, (row) => row.fingerprint),
+    arrayOf(rows, (row) => row.statusCode),
+    arrayOf(rows, (row) => row.transactionId),
+    jsonArrayOf(rows, (row) => row.body),
     now,
   ];
 }

@@ -45,7 +45,7 @@ export class SchedulesService {
     const { from_wallet_id: fromWalletId, to_wallet_id: toWalletId, every, time_zone: timeZone, missed } = dto;
     // SECURITY: nobody schedules what they could not transfer themself.
     if (caller.userId !== undefined) await this.ownership.checkWallet(fromWalletId, caller.userId);
-    const { movement } = await this.transactions.draftTransfer(dto);
+    const { movement } = await this.transactions.draftTransfer(dto, caller);
     const [startsAt, endsAt] = [instantOf(dto.starts_at)!, instantOf(dto.ends_at) ?? null];
     if (endsAt !== null && endsAt < startsAt) throw Problem.field('ends_at', 'must not be before starts_at');
     const notes = notesOf(dto);

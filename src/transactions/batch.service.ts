@@ -5,7 +5,7 @@ import { Problem, problemBody, type ErrorCode } from '../errors.js';
 import type { Answer } from '../idempotency/idempotency.service.js';
 import { newId } from '../ids.js';
 import type { BatchBody, BatchDto, BatchItem, BatchItemBody } from './batch.dto.js';
-import { refuse, type Movement, type Outcome, type Refusal } from './ledger.js';
+import { refuse, type Outcome, type Refusal } from './ledger.js';
 import { PostingService } from './posting.service.js';
 import { transactionBody } from './transactions.dto.js';
 import { TransactionsQueries } from './transactions.queries.js';
@@ -35,7 +35,7 @@ export class BatchService {
     for (const [i, item] of dto.items.entries()) drafts.push(await this.draft(item, i, caller));
     const requests = drafts.map((draft, i) => ('kind' in draft ? dto.items[i] : draft.request));
     return this.postings.once(caller, ['batch', dto.atomic, requests], isDryRun, async (key) => {
-      const postings = drafts.map((draft) => ('kind' in draft ? draft : posting(draft, caller)));
+      const postings = drafts.map((draft) => ('kind' in draft ? draft : draft.movement));
       const outcome = await this.postings.submit({
         ...{ id: newId(), ...key, postings, isDryRun },
         batch: dto.atomic ? 'atomic' : 'each',
@@ -67,10 +67,10 @@ export class BatchService {
   /** A refusal where the item names what is not there; a mistake in a field fails the batch as it would a call. */
   private async draft(item: BatchItem, i: number, caller: Caller): Promise<Draft | Refusal> {
     try {
-      if (item.type === 'credit') return await this.transactions.draftCredit(item.wallet_id, item);
+      if (item.type === 'credit') return await this.transactions.draftCredit(item.wallet_id, item, caller);
       if (item.type === 'debit') return await this.transactions.draftDebit(item.wallet_id, item, caller);
-      if (item.type === 'transfer') return await this.transactions.draftTransfer(item);
-      return await this.transactions.draftJournal(item);
+      if (item.type === 'transfer') return await this.transactions.draftTransfer(item, caller);
+      return await this.transactions.draftJournal(item, caller);
     } catch (error) {
       if (!(error instanceof Problem) || error.status >= 500) throw error;
       if (error.code !== 'validation_failed') return refuse(error.code, error.detail);
@@ -82,10 +82,6 @@ export class BatchService {
 
 export function isKeptBatch(body: object): body is KeptBatch {
   return 'batch' in body;
-}
-
-function posting({ movement }: Draft, caller: Caller): Movement {
-  return { ...movement, kind: 'movement', id: newId(), actor: caller.scope };
 }
 
 function kept(atomic: boolean, outcomes: Outcome[]): KeptBatch {

@@ -15,13 +15,20 @@ import { runAsOne, type Write } from '../database/prepared.js';
 import { isDatabaseFault, LOCK_NOT_AVAILABLE, sqlState } from '../database/sqlstate.js';
 import { CommitUnknownError, inPipelinedTransaction, type PipelinedTransaction } from '../database/transaction.js';
 import { ERRORS } from '../errors.js';
-import { Outbox } from '../events/outbox.service.js';
+import { Outbox, type Happening } from '../events/outbox.service.js';
 import { IdempotencyStore, type FoundOutcome, type KeyRow } from '../idempotency/idempotency.store.js';
 import { dayIn } from '../time-zone.js';
 import { tracing } from '../tracing/tracing.js';
 import { HoldStore } from './hold.store.js';
 import { releaseExpired } from './hold.rules.js';
-import { Ledger, walletIdsOf, type Posted } from './ledger.js';
+import {
+  Ledger,
+  walletIdsOf,
+  type HoldStep,
+  type Posted,
+  type PostedTransaction,
+  type StatusChange,
+} from './ledger.js';
 import { eventsOf } from './posting.events.js';
 import { asProblem, backoffMs, describe, isRetryable } from './posting.failures.js';
 import { PostingMetrics } from './posting.metrics.js';
@@ -202,11 +209,13 @@ export class PostingEngine implements BeforeApplicationShutdown {
     const walletIds = new Set<string>();
     const holdIds = new Set<string>();
     const originalIds = new Set<string>();
-    for (const posting of instructions.flatMap(({ postings }) => postings)) {
-      if (posting.kind === 'refused') continue;
-      for (const id of walletIdsOf(posting)) walletIds.add(id);
-      if ('holdId' in posting) holdIds.add(posting.holdId);
-      if (posting.kind === 'reversal') originalIds.add(posting.original.id);
+    for (const { postings } of instructions) {
+      for (const posting of postings) {
+        if (posting.kind === 'refused') continue;
+        for (const id of walletIdsOf(posting)) walletIds.add(id);
+        if ('holdId' in posting) holdIds.add(posting.holdId);
+        if (posting.kind === 'reversal') originalIds.add(posting.original.id);
+      }
     }
     const [, wallets, { now: clock, found }, holds, reversed] = await allSettled(
       begun,
@@ -264,24 +273,27 @@ export class PostingEngine implements BeforeApplicationShutdown {
     expired: Posted[],
   ): Promise<unknown>[] {
     if (instructions.every(({ isDryRun }) => isDryRun)) return [];
-    const posted: Posted[] = [...expired];
+    const transactions: PostedTransaction[] = [];
+    const events: Happening[] = [];
+    const holdSteps: HoldStep[] = [];
+    const statusChanges: StatusChange[] = [];
     const acts: CallersAct[] = [];
     const keyRows: KeyRow[] = [];
+    const take = (posted: Posted) => {
+      if (posted.transaction) transactions.push(posted.transaction);
+      if (posted.events) events.push(...posted.events);
+      if (posted.holdStep) holdSteps.push(posted.holdStep);
+      if (posted.statusChange) statusChanges.push(posted.statusChange);
+      if (posted.act) acts.push(posted.act);
+    };
+    for (const release of expired) take(release);
     decisions.forEach((decision, i) => {
       const instruction = instructions[i]!;
       if (instruction.isDryRun) return;
       if (instruction.key !== undefined) keyRows.push(keyRow(instruction, decision));
       if (decision.refusal) return;
-      for (const outcome of decision.outcomes) {
-        if (outcome.kind !== 'posted') continue;
-        posted.push(outcome);
-        if (outcome.act) acts.push(outcome.act);
-      }
+      for (const outcome of decision.outcomes) if (outcome.kind === 'posted') take(outcome);
     });
-    const transactions = posted.flatMap(({ transaction }) => transaction ?? []);
-    const holdSteps = posted.flatMap(({ holdStep }) => holdStep ?? []);
-    const events = posted.flatMap(({ events }) => events ?? []);
-    const statusChanges = posted.flatMap(({ statusChange }) => statusChange ?? []);
     const moved = [...ledger.wallets.values()].filter((wallet) => wallet.version !== wallet.versionRead);
     const usedLimits = [...ledger.limits.values()].filter(({ isUsed }) => isUsed);
 
@@ -321,10 +333,12 @@ function answer(group: Waiting[], outcomes: Array<InstructionOutcome | undefined
 }
 
 function keyRow({ id, scope, key, fingerprint, keep }: Instruction, decision: Decision): KeyRow {
-  const row = { scope, key: key!, fingerprint: fingerprint! };
+  const row: KeyRow = { scope, key: key!, fingerprint: fingerprint!, statusCode: 201 };
   if (decision.refusal) {
     const { code, detail, errors } = decision.refusal;
-    return { ...row, statusCode: ERRORS[code].status, body: { code, detail, errors } };
-  }
-  return keep ? { ...row, ...keep(decision) } : { ...row, statusCode: 201, transactionId: id };
+    row.statusCode = ERRORS[code].status;
+    row.body = { code, detail, errors };
+  } else if (keep) Object.assign(row, keep(decision));
+  else row.transactionId = id;
+  return row;
 }

@@ -7,8 +7,12 @@ import { statusChangeBody } from './wallet-states.dto.js';
 
 const STATUS_EVENTS = { active: 'wallet.unfrozen', frozen: 'wallet.frozen', closed: 'wallet.closed' } as const;
 
-/** The events of what was just posted; the ledger stands where it left it. */
-export function eventsOf(ledger: Ledger, { transaction, holdStep, statusChange }: Posted): Happening[] {
+/**
+ * The events of what was just posted; the ledger stands where it left it.
+ * @param watched what {@link watch} saw before it.
+ */
+export function eventsOf(ledger: Ledger, posted: Posted, watched?: Map<WalletState, bigint>): Happening[] {
+  const { transaction, holdStep, statusChange } = posted;
   const events: Happening[] = [];
   if (transaction) {
     const subjects: Subject[] = [];
@@ -25,6 +29,7 @@ export function eventsOf(ledger: Ledger, { transaction, holdStep, statusChange }
     const subjects = [subjectOf(ledger.wallet(walletId))];
     events.push({ type: STATUS_EVENTS[status], objectId: id, subjects, body: statusChangeBody(statusChange) });
   }
+  if (watched) events.push(...crossingsOf(watched));
   return events;
 }
 
@@ -38,18 +43,18 @@ function subjectOf({ id, version, balanceMinor, heldMinor }: WalletState): Subje
   return { id, version, balanceMinor, heldMinor };
 }
 
-/** What is available in the wallets of a posting that have a threshold, before it is decided. */
-export function watch(ledger: Ledger, posting: Posting): Map<WalletState, bigint> {
-  const before = new Map<WalletState, bigint>();
+/** What is available in the wallets of a posting that have a threshold, before it is decided; nothing where none has. */
+export function watch(ledger: Ledger, posting: Posting): Map<WalletState, bigint> | undefined {
+  let before: Map<WalletState, bigint> | undefined;
   for (const id of walletIdsOf(posting)) {
     const wallet = ledger.wallet(id);
-    if (wallet.thresholdMinor !== null) before.set(wallet, availableOf(wallet));
+    if (wallet.thresholdMinor !== null) (before ??= new Map()).set(wallet, availableOf(wallet));
   }
   return before;
 }
 
 /** An event for each watched wallet that has fallen under its threshold since. */
-export function crossingsOf(before: Map<WalletState, bigint>): Happening[] {
+function crossingsOf(before: Map<WalletState, bigint>): Happening[] {
   const events: Happening[] = [];
   for (const [wallet, beforeMinor] of before) {
     const { id, currency, thresholdMinor } = wallet;

@@ -9,7 +9,7 @@ import { formatAmount } from '../money.js';
 import { capture, changeHold, reserve, voidHold } from './hold.rules.js';
 import { refuse, type Ledger, type Movement, type Outcome, type Posting, type Refusal } from './ledger.js';
 import { legsRefusal, moveMoney, type Terms } from './legs.rules.js';
-import { crossingsOf, eventsOf, watch } from './posting.events.js';
+import { eventsOf, watch } from './posting.events.js';
 import { reverse } from './reversal.rules.js';
 import { changeStatus } from './wallet-state.rules.js';
 
@@ -49,7 +49,7 @@ function decideOne(ledger: Ledger, posting: Posting | Refusal): Outcome {
   if (stale) return stale;
   const watched = watch(ledger, posting);
   const outcome = decideKind(ledger, posting);
-  if (outcome.kind === 'posted') outcome.events = [...eventsOf(ledger, outcome), ...crossingsOf(watched)];
+  if (outcome.kind === 'posted') outcome.events = eventsOf(ledger, outcome, watched);
   return outcome;
 }
 

@@ -34,12 +34,13 @@ export class PostingService {
     build: () => Posting,
     isDryRun: boolean,
   ): Promise<Answer<TransactionBody>> {
-    const answer = this.once(caller, request, isDryRun, async (key) => {
+    const answer = this.once(caller, request, isDryRun, async ({ scope, key, fingerprint }) => {
       const posting = build();
-      const outcome = await this.engine.post({ id: posting.id, ...key, postings: [posting], isDryRun });
+      const { id } = posting;
+      const outcome = await this.engine.post({ id, scope, key, fingerprint, postings: [posting], isDryRun });
       if (!('outcomes' in outcome)) {
-        const transactionId = this.executed(outcome, key.fingerprint);
-        const replayed = transactionId !== posting.id;
+        const transactionId = this.executed(outcome, fingerprint);
+        const replayed = transactionId !== id;
         return { status: 201, body: transactionBody((await this.queries.find(transactionId))!), replayed };
       }
       const body = transactionBody(onlyPosted(outcome).transaction!);

@@ -5,14 +5,14 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type QueryRunner } from 'typeorm';
 import { CONFIG, type Config } from '../config.js';
-import { arrayOf, hexArrayOf, textArrayOf, timeArrayOf } from '../database/array-literal.js';
+import { arrayOf, hexArrayOf, jsonArrayOf, textArrayOf, timeArrayOf } from '../database/array-literal.js';
 import { runPrepared, type Prepared, type Write } from '../database/prepared.js';
 import type { RawRow } from '../database/raw-row.js';
 import { foundOutcome, type FoundOutcome } from '../idempotency/idempotency.store.js';
 import { isExternalWalletId } from '../wallets/external-wallets.js';
 import { Wallet } from '../wallets/wallet.entity.js';
 import { CHAIN_START } from './entry.hash.js';
-import type { PostedTransaction, WalletState } from './ledger.js';
+import type { PostedEntry, PostedTransaction, WalletState } from './ledger.js';
 import type { Instruction } from './posting.engine.js';
 
 @Injectable()
@@ -38,8 +38,8 @@ export class PostingStore {
     passes: boolean,
   ): Promise<Array<{ state: WalletState; updatedAt: Date }>> {
     const { rows } = await runPrepared(runner, passes ? this.readFree : this.readAll, [
-      arrayOf(ids.filter((id) => !isExternalWalletId(id))),
-      arrayOf(ids.filter(isExternalWalletId)),
+      idArrayOf(ids.filter((id) => !isExternalWalletId(id))),
+      idArrayOf(ids.filter(isExternalWalletId)),
     ]);
     return rows.map((row) => ({ state: walletState(row), updatedAt: row.updated_at }));
   }
@@ -55,10 +55,10 @@ export class PostingStore {
     const keyed = real.filter(({ key }) => key !== undefined);
     const keyless = isRetry ? real.filter(({ key }) => key === undefined) : [];
     const { rows } = await runPrepared(runner, FIND_OUTCOMES, [
-      arrayOf(keyed.map(({ id }) => id)),
-      textArrayOf(keyed.map(({ scope }) => scope)),
-      textArrayOf(keyed.map(({ key }) => key)),
-      arrayOf(keyless.map(({ id }) => id)),
+      arrayOf(keyed, ({ id }) => id),
+      textArrayOf(keyed, ({ scope }) => scope),
+      textArrayOf(keyed, ({ key }) => key),
+      arrayOf(keyless, ({ id }) => id),
     ]);
     const found = new Map<string, FoundOutcome>();
     for (const row of rows) if (row.asked_by) found.set(row.asked_by, foundOutcome(row));
@@ -79,19 +79,19 @@ export class PostingStore {
   /** Moves the wallets to their new state. Where one is not at the version read, that is a serialization failure. */
   walletUpdate(wallets: WalletState[], now: Date): Write {
     const values = [
-      arrayOf(wallets.map((w) => w.id)),
-      arrayOf(wallets.map((w) => w.balanceMinor)),
-      arrayOf(wallets.map((w) => w.creditedMinor)),
-      arrayOf(wallets.map((w) => w.heldMinor)),
-      timeArrayOf(wallets.map((w) => w.holdsExpireAt)),
-      arrayOf(wallets.map((w) => w.minimumBalanceMinor)),
-      arrayOf(wallets.map((w) => w.shortfallMinor)),
-      arrayOf(wallets.map((w) => w.entryCount)),
-      hexArrayOf(wallets.map((w) => (w.entryCount === 0 ? null : w.lastHash))),
-      arrayOf(wallets.map((w) => w.status)),
-      arrayOf(wallets.map((w) => w.freezeMode)),
-      arrayOf(wallets.map((w) => w.version)),
-      arrayOf(wallets.map((w) => w.versionRead)),
+      arrayOf(wallets, (w) => w.id),
+      arrayOf(wallets, (w) => w.balanceMinor),
+      arrayOf(wallets, (w) => w.creditedMinor),
+      arrayOf(wallets, (w) => w.heldMinor),
+      timeArrayOf(wallets, (w) => w.holdsExpireAt),
+      arrayOf(wallets, (w) => w.minimumBalanceMinor),
+      arrayOf(wallets, (w) => w.shortfallMinor),
+      arrayOf(wallets, (w) => w.entryCount),
+      hexArrayOf(wallets, (w) => (w.entryCount === 0 ? null : w.lastHash)),
+      arrayOf(wallets, (w) => w.status),
+      arrayOf(wallets, (w) => w.freezeMode),
+      arrayOf(wallets, (w) => w.version),
+      arrayOf(wallets, (w) => w.versionRead),
       now,
       wallets.length,
     ];
@@ -100,18 +100,18 @@ export class PostingStore {
 
   transactionInsert(transactions: PostedTransaction[]): Write {
     const values = [
-      arrayOf(transactions.map((t) => t.id)),
-      arrayOf(transactions.map((t) => t.type)),
-      arrayOf(transactions.map((t) => t.currency)),
-      arrayOf(transactions.map((t) => t.amountMinor)),
-      textArrayOf(transactions.map((t) => t.description)),
-      textArrayOf(transactions.map((t) => t.reference)),
-      textArrayOf(transactions.map((t) => (t.metadata ? JSON.stringify(t.metadata) : null))),
-      textArrayOf(transactions.map((t) => t.actor)),
-      arrayOf(transactions.map((t) => t.reversesId)),
-      arrayOf(transactions.map((t) => t.holdId)),
-      textArrayOf(transactions.map((t) => t.reason)),
-      timeArrayOf(transactions.map((t) => t.effectiveAt)),
+      arrayOf(transactions, (t) => t.id),
+      arrayOf(transactions, (t) => t.type),
+      arrayOf(transactions, (t) => t.currency),
+      arrayOf(transactions, (t) => t.amountMinor),
+      textArrayOf(transactions, (t) => t.description),
+      textArrayOf(transactions, (t) => t.reference),
+      jsonArrayOf(transactions, (t) => t.metadata),
+      textArrayOf(transactions, (t) => t.actor),
+      arrayOf(transactions, (t) => t.reversesId),
+      arrayOf(transactions, (t) => t.holdId),
+      textArrayOf(transactions, (t) => t.reason),
+      timeArrayOf(transactions, effectiveApart),
       transactions[0]!.createdAt,
     ];
     return { ...INSERT_TRANSACTIONS, values };
@@ -119,27 +119,36 @@ export class PostingStore {
 
   /** All entries of the group at once: the trigger behind them checks zero sum and sequence once. */
   entryInsert(transactions: PostedTransaction[]): Write {
-    const entries = transactions.flatMap((t) => t.entries);
-    const ids = transactions.flatMap((t) => t.entries.map(() => t.id));
-    const effectiveAt = transactions.flatMap((t) => {
-      const own = t.effectiveAt.getTime() === t.createdAt.getTime() ? null : t.effectiveAt;
-      return t.entries.map(() => own);
-    });
+    const entries: PostedEntry[] = [];
+    const owners: PostedTransaction[] = [];
+    for (const transaction of transactions) {
+      for (const entry of transaction.entries) {
+        entries.push(entry);
+        owners.push(transaction);
+      }
+    }
     const values = [
-      arrayOf(entries.map((e) => e.walletId)),
-      arrayOf(entries.map((e) => e.seq)),
-      arrayOf(ids),
-      arrayOf(entries.map((e) => e.leg)),
-      arrayOf(entries.map((e) => e.amountMinor)),
-      arrayOf(entries.map((e) => e.balanceAfterMinor)),
-      arrayOf(entries.map((e) => e.creditedAfterMinor)),
-      timeArrayOf(effectiveAt),
-      hexArrayOf(entries.map((e) => e.hash)),
+      arrayOf(entries, (e) => e.walletId),
+      arrayOf(entries, (e) => e.seq),
+      arrayOf(entries, (_, i) => owners[i]!.id),
+      arrayOf(entries, (e) => e.leg),
+      arrayOf(entries, (e) => e.amountMinor),
+      arrayOf(entries, (e) => e.balanceAfterMinor),
+      arrayOf(entries, (e) => e.creditedAfterMinor),
+      timeArrayOf(entries, (_, i) => effectiveApart(owners[i]!)),
+      hexArrayOf(entries, (e) => e.hash),
       transactions[0]!.createdAt,
     ];
     return { ...INSERT_ENTRIES, values };
   }
 }
+
+/** When it counts, where that is not when it was posted: nearly never, and a time takes the database long to read. */
+function effectiveApart({ effectiveAt, createdAt }: PostedTransaction): Date | null {
+  return effectiveAt.getTime() === createdAt.getTime() ? null : effectiveAt;
+}
+
+const idArrayOf = (ids: string[]) => arrayOf(ids, (id) => id);
 
 function walletState(row: RawRow): WalletState {
   return {
@@ -241,9 +250,12 @@ const INSERT_TRANSACTIONS = {
   posted AS (
   INSERT INTO transactions (id, type, currency, amount, description, reference, metadata, actor, reverses_id, hold_id,
                             reason, effective_at, created_at)
-  SELECT *, $13::timestamptz
+  SELECT id, type, currency, amount, description, reference, metadata, actor, reverses_id, hold_id, reason,
+         coalesce(effective_at, $13::timestamptz), $13::timestamptz
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::jsonb[], $8::text[],
-                $9::uuid[], $10::uuid[], $11::text[], $12::timestamptz[]))`,
+                $9::uuid[], $10::uuid[], $11::text[], $12::timestamptz[])
+      AS t (id, type, currency, amount, description, reference, metadata, actor, reverses_id, hold_id, reason,
+            effective_at))`,
 };
 
 const INSERT_ENTRIES = {

@@ -33,9 +33,9 @@ import {
 } from './transactions.dto.js';
 import { TransactionsQueries } from './transactions.queries.js';
 
-/** A movement that a request asks for, and what of it makes the request the same: ids and time are chosen once posted. */
+/** A movement that a request asks for, and what of it makes the request the same: not its id, which is new each time. */
 export interface Draft {
-  movement: Omit<Movement, 'id' | 'actor' | 'kind'>;
+  movement: Movement;
   request: readonly unknown[];
 }
 
@@ -52,7 +52,7 @@ export class TransactionsService {
 
   /** Money from outside into a wallet. */
   async credit(walletId: string, dto: CreditDto, caller: Caller, isDryRun = false): Promise<Answer<TransactionBody>> {
-    return this.post(await this.draftCredit(walletId, dto), caller, walletId, isDryRun);
+    return this.post(await this.draftCredit(walletId, dto, caller), caller, walletId, isDryRun);
   }
 
   /**
@@ -72,26 +72,20 @@ export class TransactionsService {
   /** Money between two wallets of one currency; a person's comes from their own. `If-Match` is held against the wallet that pays. */
   async transfer(dto: TransferDto, caller: Caller, isDryRun = false): Promise<Answer<TransactionBody>> {
     if (caller.userId !== undefined) await this.ownership.checkWallet(dto.from_wallet_id, caller.userId);
-    return this.post(await this.draftTransfer(dto), caller, dto.from_wallet_id, isDryRun);
+    return this.post(await this.draftTransfer(dto, caller), caller, dto.from_wallet_id, isDryRun);
   }
 
   /** Any number of legs that add up to zero. `If-Match` is held against the wallet of the first. */
   async journal(dto: JournalDto, caller: Caller, isDryRun = false): Promise<Answer<TransactionBody>> {
-    return this.post(await this.draftJournal(dto), caller, dto.entries[0]!.wallet_id, isDryRun);
+    return this.post(await this.draftJournal(dto, caller), caller, dto.entries[0]!.wallet_id, isDryRun);
   }
 
-  async draftCredit(walletId: string, dto: CreditDto): Promise<Draft> {
+  async draftCredit(walletId: string, dto: CreditDto, caller: Caller): Promise<Draft> {
     const currency = await this.currencies.of(walletId);
     const amountMinor = readAmount('amount', dto.amount, currency);
     // The wallet outside depends on the process that answers; it is no part of what the caller asked for.
-    return draft(
-      'credit',
-      currency,
-      amountMinor,
-      legs(await this.externals.idFor(currency), walletId, amountMinor),
-      dto,
-      [walletId],
-    );
+    const outside = await this.externals.idFor(currency);
+    return draft('credit', currency, amountMinor, legs(outside, walletId, amountMinor), dto, caller, [walletId]);
   }
 
   async draftDebit(walletId: string, dto: DebitDto, caller: Caller, reason = dto.reason): Promise<Draft> {
@@ -105,13 +99,17 @@ export class TransactionsService {
     const outside = await this.externals.idFor(currency);
     const own = [walletId, minimumBalanceMinor];
     if (dto.reason !== undefined) own.push(dto.reason); // only then: keys of requests without one stay what they were
-    const { movement, request } = draft('debit', currency, amountMinor, legs(walletId, outside, amountMinor), dto, own);
-    const isLowering = minimumBalanceMinor !== undefined && reason !== undefined && caller.scopes.has('wallets:admin');
-    const lowering = isLowering ? { loweringReason: reason, origin: originOf(caller) } : undefined;
-    return { movement: { ...movement, minimumBalanceMinor, ...lowering }, request };
+    const made = draft('debit', currency, amountMinor, legs(walletId, outside, amountMinor), dto, caller, own);
+    if (minimumBalanceMinor === undefined) return made;
+    made.movement.minimumBalanceMinor = minimumBalanceMinor;
+    if (reason !== undefined && caller.scopes.has('wallets:admin')) {
+      made.movement.loweringReason = reason;
+      made.movement.origin = originOf(caller);
+    }
+    return made;
   }
 
-  async draftTransfer(dto: TransferDto): Promise<Draft> {
+  async draftTransfer(dto: TransferDto, caller: Caller): Promise<Draft> {
     const { from_wallet_id: from, to_wallet_id: to } = dto;
     if (from === to) throw Problem.field('to_wallet_id', 'must be another wallet than from_wallet_id');
     const currency = await this.currencies.of(from);
@@ -120,10 +118,10 @@ export class TransactionsService {
       throw new Problem('currency_mismatch', `The paying wallet holds ${currency}, the other one ${toCurrency}.`);
     }
     const amountMinor = readAmount('amount', dto.amount, currency);
-    return draft('transfer', currency, amountMinor, legs(from, to, amountMinor), dto, [from, to]);
+    return draft('transfer', currency, amountMinor, legs(from, to, amountMinor), dto, caller, [from, to]);
   }
 
-  async draftJournal(dto: JournalDto): Promise<Draft> {
+  async draftJournal(dto: JournalDto, caller: Caller): Promise<Draft> {
     const sums = new Map<string, bigint>();
     const legs: Leg[] = [];
     let creditMinor = 0n;
@@ -142,7 +140,7 @@ export class TransactionsService {
     }
     const isOne = sums.size === 1;
     const parts = legs.map(({ walletId, amountMinor }) => [walletId, amountMinor]);
-    return draft('journal', isOne ? [...sums.keys()][0]! : null, isOne ? creditMinor : null, legs, dto, parts);
+    return draft('journal', isOne ? [...sums.keys()][0]! : null, isOne ? creditMinor : null, legs, dto, caller, parts);
   }
 
   /** Undoes a transaction, whole or in part. */
@@ -215,13 +213,11 @@ export class TransactionsService {
   }
 
   private post({ movement, request }: Draft, caller: Caller, guarded: string, isDryRun: boolean) {
-    const { ifMatch: version, scope: actor, userId } = caller;
-    if (userId !== undefined && movement.effectiveAt) {
+    if (caller.userId !== undefined && movement.effectiveAt) {
       throw Problem.field('effective_at', 'is for servers and operators: leave it out');
     }
-    const ifMatch = version === undefined ? undefined : { walletId: guarded, version };
-    const build = (): Posting => ({ ...movement, kind: 'movement', id: newId(), actor, ifMatch });
-    return this.postings.transaction(caller, request, build, isDryRun);
+    if (caller.ifMatch !== undefined) movement.ifMatch = { walletId: guarded, version: caller.ifMatch };
+    return this.postings.transaction(caller, request, () => movement, isDryRun);
   }
 }
 
@@ -231,13 +227,26 @@ function draft(
   amountMinor: bigint | null,
   legs: Leg[],
   dto: MovementDto,
+  caller: Caller,
   own: readonly unknown[],
 ): Draft {
-  const notes = notesOf(dto);
+  const { description, reference, metadata } = notesOf(dto);
   const effectiveAt = instantOf(dto.effective_at);
   return {
-    movement: { type, currency, amountMinor, legs, effectiveAt, ...notes },
-    request: [type, own, amountMinor, ...Object.values(notes), effectiveAt],
+    movement: {
+      kind: 'movement',
+      id: newId(),
+      actor: caller.scope,
+      type,
+      currency,
+      amountMinor,
+      legs,
+      effectiveAt,
+      description,
+      reference,
+      metadata,
+    },
+    request: [type, own, amountMinor, description, reference, metadata, effectiveAt],
   };
 }
 
