@@ -20,13 +20,12 @@ import {
   randomUUID,
   type KeyObject,
 } from 'node:crypto';
-import path from 'node:path';
 import { promisify } from 'node:util';
 import type { SignedReceiptBody } from '../src/receipts/receipts.dto.js';
 import type { TokensBody } from '../src/auth/sign-in.dto.js';
 import { privateKeyOf, publicJwkOf } from '../src/receipts/jws.js';
 import { expectStatus } from './support/client.js';
-import { startService, type Service } from './support/service.js';
+import { CLI, startService, type Service } from './support/service.js';
 import { as, AUTH_SECRET, Gateway, refresh, signIn, statusOf } from './support/sign-in.js';
 
 interface KeySet {
@@ -42,7 +41,7 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** `asper`, on the database of a service. */
 function asper(service: Service, args: string[], env: Record<string, string> = {}) {
-  return promisify(execFile)(process.execPath, [path.resolve('dist/src/cli.js'), ...args], {
+  return promisify(execFile)(process.execPath, [CLI, ...args], {
     env: { PATH: process.env.PATH, DATABASE_URL: service.database.url, AUTH_SECRET, ...env },
   }).catch((error: { code: number; stdout: string; stderr: string }) => error);
 }

@@ -4,6 +4,8 @@ import { CommitCutter } from './support/proxy.js';
 import { startService, TestDatabase, type Service } from './support/service.js';
 import { askForCode, Gateway, tryCode } from './support/sign-in.js';
 
+/** 10,000 for the long run. */
+const PUMPED = Number(process.env.CODES_PUMPED ?? 2_000);
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe('limits of one-time codes', () => {
@@ -58,16 +60,16 @@ describe('limits of one-time codes', () => {
     expect(replies.filter(({ status }) => status === 201)).toHaveLength(4);
   });
 
-  it('hold while 10,000 numbers of one prefix are pumped, 200 at a time', async () => {
+  it(`hold while ${PUMPED} numbers of one prefix are pumped, 200 at a time`, async () => {
     const { database } = await start({ CODES_PER_PREFIX_HOUR: '20', SIGN_UP: 'open' });
     const before = gateway.messages.length;
     const statuses: number[] = [];
-    for (let n = 0; n < 10_000; n += 200) {
+    for (let n = 0; n < PUMPED; n += 200) {
       const replies = await Promise.all(Array.from({ length: 200 }, (_, i) => askForCode(service!, number(n + i))));
       statuses.push(...replies.map(({ status }) => status));
     }
     expect(statuses.filter((status) => status === 201)).toHaveLength(20);
-    expect(statuses.filter((status) => status === 429)).toHaveLength(9_980);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(PUMPED - 20);
     await pause(500);
     expect(gateway.messages.length - before).toBe(20);
     expect(await database.query('SELECT FROM one_time_codes')).toHaveLength(20);

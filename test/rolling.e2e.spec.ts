@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { Balancer } from './support/balancer.js';
 import { WalletClient } from './support/client.js';
-import { startService, TestDatabase, type Service } from './support/service.js';
+import { SHIPPED, startService, TestDatabase, type Service } from './support/service.js';
 
 const ROLLS = Number(process.env.ROLLS ?? 3);
 const CLIENTS = 32;
@@ -24,7 +24,7 @@ describe('a rolling restart', () => {
   });
 
   async function add(): Promise<void> {
-    const service = await startService({ SHUTDOWN_GRACE_MS: '1000' }, { database });
+    const service = await startService({ SHUTDOWN_GRACE_MS: '1000' }, { database, entry: SHIPPED });
     services.push(service);
     balancer.add(service.api.url);
   }

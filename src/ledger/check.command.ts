@@ -6,8 +6,6 @@ import { commandConfig, type Config } from '../config.js';
 import { withDatabase } from '../import/open-service.js';
 import { UsageError } from '../import/import.options.js';
 import { Progress } from '../import/progress.js';
-import { ReceiptKeys } from '../receipts/receipt.keys.js';
-import { readReceipt, receiptMismatch } from '../receipts/receipt.check.js';
 import { checkLedger, type CheckResult } from './ledger.checker.js';
 
 const EXIT = { sound: 0, broken: 1 } as const;
@@ -68,6 +66,8 @@ export async function checkCommand({ wallet, json, receipt }: RawCheckOptions): 
 
 /** The signature is verified with the keys of this configuration; on another machine RECEIPT_KEYS_RETIRED names them. */
 async function checkReceipt(file: string): Promise<number> {
+  const { ReceiptKeys } = await import('../receipts/receipt.keys.js');
+  const { readReceipt, receiptMismatch } = await import('../receipts/receipt.check.js');
   const jws = readReceipt(file);
   const mismatch = await withDatabase(commandConfig(), say, async (config) => {
     const dataSource = await new DataSource(databaseOptions(config)).initialize();

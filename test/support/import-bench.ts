@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { TestDatabase } from './service.js';
+import { CLI, TestDatabase } from './service.js';
 
 type Env = Record<string, string | undefined>;
 
@@ -57,7 +57,7 @@ export class ImportBench {
 }
 
 async function run(args: string[], env: Env, meanwhile?: (child: ChildProcess) => Promise<unknown>) {
-  const child = spawn(process.execPath, [path.resolve('dist/src/cli.js'), ...args], {
+  const child = spawn(process.execPath, [CLI, ...args], {
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

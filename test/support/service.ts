@@ -1,6 +1,6 @@
 /**
  * The real service as a process of its own, on a port of its own, over a fresh copy of the migrated template
- * database: what is tested is what `npm run start:prod` runs.
+ * database, started as `npm run start:prod` does.
  */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -73,8 +73,7 @@ export class TestDatabase {
 
   /** What `asper check` finds, a line each; nothing on a sound ledger. */
   async check(env: Record<string, string> = {}): Promise<string[]> {
-    const cli = path.resolve('dist/src/cli.js');
-    const run = promisify(execFile)(process.execPath, [cli, 'check', '--json'], {
+    const run = promisify(execFile)(process.execPath, [CLI, 'check', '--json'], {
       env: { PATH: process.env.PATH, DATABASE_URL: this.url, ...env },
       maxBuffer: 64 * 1024 * 1024,
     });
@@ -85,7 +84,7 @@ export class TestDatabase {
 
   /** Runs `asper` on it: what it printed, and its exit code. */
   async asper(...args: string[]): Promise<{ stdout: string; stderr: string; code: number }> {
-    const run = promisify(execFile)(process.execPath, [path.resolve('dist/src/cli.js'), ...args], {
+    const run = promisify(execFile)(process.execPath, [CLI, ...args], {
       env: { PATH: process.env.PATH, DATABASE_URL: this.url },
     });
     return run.then(
@@ -162,7 +161,11 @@ export async function startService(
   };
 }
 
-export const ENTRY = path.resolve('dist/src/main.js');
+/** The build, in fewer files. @see bundleService */
+const ENTRY = process.env.ASPER_TEST_ENTRY!;
+export const CLI = path.join(path.dirname(ENTRY), 'cli.js');
+/** The build file by file, as it ships. */
+export const SHIPPED = path.resolve('dist/src/main.js');
 
 /** Runs the service until it stops by itself; its exit code and everything it said. */
 export async function failedStart(env: Record<string, string>): Promise<{ code: number; said: string }> {
