@@ -196,8 +196,9 @@ function readWalletsSql(dataSource: DataSource, locking: Config['locking'], onLo
     }
     return query.getQuery();
   };
+  // `(SELECT $1)`: a plan that does not depend on how many there are. It was made anew for each lonely debit, 0.07 of 0.12 ms.
   return `
-  WITH customers AS (${sql('$1', onLocked)}), external AS (${sql('$2')})
+  WITH customers AS (${sql('(SELECT $1::uuid[])::uuid[]', onLocked)}), external AS (${sql('(SELECT $2::uuid[])::uuid[]')})
   SELECT * FROM customers UNION ALL SELECT * FROM external`;
 }
 

@@ -4,6 +4,8 @@
  */
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { runPrepared, type Prepared } from '../database/prepared.js';
+import { onConnection } from '../database/transaction.js';
 import { Problem } from '../errors.js';
 import type { WalletKind } from './wallet.entity.js';
 
@@ -37,12 +39,17 @@ export class WalletCurrencies {
     const ids = new Set<string>();
     const rows = new Promise<void>((resolve) => setImmediate(resolve)).then(async () => {
       this.wanted = undefined;
-      const found: Array<{ id: string; currency: string; kind: WalletKind }> = await this.dataSource.query(
-        'SELECT id, currency, kind FROM wallets WHERE id = ANY($1::uuid[])',
-        [[...ids]],
+      const { rows } = await onConnection(this.dataSource, (runner) =>
+        runPrepared(runner, FIND_CURRENCIES, [[...ids]]),
       );
-      return new Map(found.map((row) => [row.id, row]));
+      return new Map(rows.map((row) => [row.id, row as { currency: string; kind: WalletKind }]));
     });
     return { ids, rows };
   }
 }
+
+/** As in the locking read, a plan that does not depend on how many are asked for: it took half of what the statement takes. */
+const FIND_CURRENCIES: Prepared = {
+  name: 'find_currencies',
+  text: 'SELECT id, currency, kind FROM wallets WHERE id = ANY((SELECT $1::uuid[])::uuid[])',
+};
