@@ -31,6 +31,10 @@ describe('metrics', () => {
   });
   afterAll(() => service.stop());
 
+  it('know of the error that wakes somebody up before there is one: a rise from nothing would be none', async () => {
+    expect(await scrape(service.api)).toContain('\nasper_problems_total{code="internal_error"} 0\n');
+  });
+
   it('count requests, problems, postings, groups, and how long they took', async () => {
     const { api } = service;
     const { id } = await api.newWallet('10.00');
@@ -90,6 +94,19 @@ describe('metrics', () => {
       expect(valueOf(text, 'asper_database_connections_max')).toBe(20);
       expect(valueOf(text, 'asper_database_up')).toBe(1);
     }
+    await both.stop();
+  });
+
+  it('are, of memory and delays, those of the worst worker', async () => {
+    const both = await startService({ WORKERS: '2' });
+    const one = valueOf(await scrape(service.api), 'process_resident_memory_bytes');
+    expect(valueOf(await scrape(both.api), 'process_resident_memory_bytes')).toBeLessThan(1.5 * one);
+    // What is measured between two scrapes: one worker stands still for most of it.
+    const held = Number(/workers: processes (\d+)/.exec(both.said())![1]);
+    process.kill(held, 'SIGSTOP');
+    await delay(700);
+    process.kill(held, 'SIGCONT');
+    expect(valueOf(await scrape(both.api), 'nodejs_eventloop_lag_p99_seconds')).toBeGreaterThan(0.6);
     await both.stop();
   });
 
