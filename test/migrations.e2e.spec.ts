@@ -16,6 +16,7 @@ import { execFile } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { DataSource } from 'typeorm';
+import { figure } from '../torture/stage.js';
 import { databaseOptions } from '../ormconfig.js';
 import { growLedger, growthOf } from '../bench/grow-ledger.js';
 import { readConfig } from '../src/config.js';
@@ -157,8 +158,8 @@ describe('migrations beside a service that posts', () => {
     await load.stop();
     const longest = Math.max(...ran.map(({ ms }) => ms));
     const slowest = Math.max(...load.latenciesMs);
-    console.log(
-      `R20: ${ENTRIES.toLocaleString('en-US')} entries, ${load.latenciesMs.length} requests, slowest ${slowest.toFixed()} ms; ` +
+    figure(
+      `${ENTRIES.toLocaleString('en-US')} entries, ${load.latenciesMs.length} requests, slowest ${slowest.toFixed()} ms; ` +
         `longest wait for a table's lock ${locks.longestMs.toFixed(1)} ms; migrations: ` +
         ran.map(({ name, ms }) => `${name} ${ms.toFixed()} ms`).join(', '),
     );
@@ -223,7 +224,7 @@ describe('every migration', () => {
       expect([name, await schema()]).toEqual([name, whole]);
       reached.push(name);
     }
-    console.log(`down and up again with data: ${reached.join(', ')}`);
+    figure(`down and up again with data: ${reached.join(', ')}`);
     // The one before the first of these brought holds and reversals; with any in the ledger it does not go down.
     expect(reached.at(-1)).toBe('CommitBehind1763950000000');
     await migrating(database, 'up');

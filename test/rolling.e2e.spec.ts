@@ -1,6 +1,7 @@
 /** R6: processes are replaced one by one under load, and no client notices. `ROLLS=10` for the long run. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
+import { figure } from '../torture/stage.js';
 import { Balancer } from './support/balancer.js';
 import { WalletClient } from './support/client.js';
 import { startService, TestDatabase, type Service } from './support/service.js';
@@ -59,9 +60,7 @@ describe('a rolling restart', () => {
     }
     isOver = true;
     await Promise.all(load);
-    console.log(
-      `R6: ${ROLLS} times, ${done} requests, ${failures.length} failed, exit ≤ ${Math.max(...exits).toFixed(0)} ms`,
-    );
+    figure(`${ROLLS} times, ${done} requests, ${failures.length} failed, exit ≤ ${Math.max(...exits).toFixed(0)} ms`);
     expect(failures).toEqual([]);
     expect(Math.max(...exits)).toBeLessThan(EXIT_MS_MAX);
     expect(await database.problems()).toEqual([]);
