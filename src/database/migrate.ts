@@ -96,17 +96,19 @@ function refused(error: unknown): never {
 }
 
 async function serviceRole(owner: DataSource, config: Config, warn: (line: string) => void): Promise<string> {
-  const { databaseRole } = config;
+  const { databaseRole, databaseRoleNeeded } = config;
   if (databaseRole === '') return '';
   try {
     await makeServiceRole(owner, databaseRole, config);
     return databaseRole;
   } catch (error) {
     if (!(error instanceof RoleRefused)) throw error;
-    warn(
-      `The service acts as the owner of its tables, as it may not have the role ${databaseRole} (${error.message}). ` +
-        'docs/security.md says how it may; DATABASE_ROLE=none says that this is meant.',
-    );
+    const why = `as it may not have the role ${databaseRole} (${error.message})`;
+    const help = 'docs/security.md says how it may; DATABASE_ROLE=none says that this is meant.';
+    // SECURITY: what protects the ledger from the service's own mistakes is not given up in passing.
+    if (databaseRoleNeeded)
+      throw new MigrationRefused(`The service would act as the owner of its tables, ${why}. ${help}`);
+    warn(`The service acts as the owner of its tables, ${why}. ${help}`);
     return '';
   }
 }
