@@ -1,5 +1,5 @@
 /**
- * The model test (R16): random sequences of calls go to the service and to a pure model of a hundred lines; every
+ * The model test (R16): random sequences of calls go to the service and to a pure model of 160 lines; every
  * answer and every wallet must agree, and every law must hold at the end. A failure prints the seed and the shortest
  * sequence that fails.
  */
