@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { readFileSync } from 'node:fs';
 import { commandConfig, ConfigError } from './config.js';
 import { EmbeddedDatabaseError } from './database/embedded.system.js';
+import { MigrationRefused } from './database/migration-refused.js';
 import { UsageError, type RawImportOptions } from './import/import.options.js';
 import type { RawCheckOptions } from './ledger/check.command.js';
 import { packageFile } from './package-root.js';
@@ -19,6 +20,15 @@ const program = new Command('asper')
   )
   .version(version)
   .showHelpAfterError('Add --help to see how it is used.')
+  .addHelpText(
+    'after',
+    `
+Exit codes:
+  0    done
+  1    it was not done, or not all of it; of check: the ledger is broken
+  2    it cannot be tried: wrong usage or configuration, no such file, no database; of check: it could not be made
+  130  an import was interrupted (Ctrl-C)`,
+  )
   .exitOverride();
 
 /** Loaded by need: `asper check` does without the application and starts in half the time. */
@@ -50,10 +60,11 @@ const COMMANDS: Record<string, () => Promise<void>> = {
       .command('migrate')
       .description('bring the database schema up to date; the service does this by itself when it starts')
       .action(async () => {
-        const ran = await withDatabase(commandConfig(), console.error, (_, migrations) => Promise.resolve(migrations));
-        console.log(
-          ran.length === 0 ? 'The schema is up to date.' : `Ran ${ran.join(', ')}. The schema is up to date.`,
-        );
+        // Whoever asks for it hears where it cannot be had; other commands make do without.
+        const config = { ...commandConfig(), databaseRoleNeeded: true };
+        const ran = await withDatabase(config, console.error, (_, migrations) => Promise.resolve(migrations));
+        for (const name of ran) console.log(`Ran ${name}.`);
+        console.log('The schema is up to date.');
       });
   },
 };
@@ -79,7 +90,7 @@ function failed(error: unknown): number {
     console.error(message);
     return EXIT_USAGE;
   }
-  if (error instanceof EmbeddedDatabaseError) console.error(message);
+  if (error instanceof EmbeddedDatabaseError || error instanceof MigrationRefused) console.error(message);
   else if (code === 'ECONNREFUSED' || code === 'ENOTFOUND' || /^(28|3D|08)/.test(code ?? '')) {
     console.error(`The database of DATABASE_URL cannot be used: ${message || code}`);
     return EXIT_USAGE;

@@ -49,7 +49,7 @@ export function readConfig(variables: Record<string, string | undefined>) {
     ...readWebhooks(env, auth),
     /** Processes that share the port; the limits of pools and queues hold for each. */
     workers,
-    ...readDatabase(env),
+    ...readDatabase(env, auth.production),
     /** Whether this process does what goes on beside requests: a service does, a command does not. */
     background: true,
     dataDir: env.text('DATA_DIR', '') || undefined,
@@ -75,7 +75,7 @@ export function readConfig(variables: Record<string, string | undefined>) {
     groupAttemptsMax: env.integer('GROUP_ATTEMPTS_MAX', 8, 1, 100),
     /** No further attempt at a group starts after this long. */
     groupDeadlineMs: env.integer('GROUP_DEADLINE_MS', 10_000, 100, 600_000),
-    /** Open live streams; about 20 KB each. */
+    /** Open live streams; about 15 KB each. */
     streamsMax: env.integer('STREAMS_MAX', 5_000, 1, 100_000),
     /** Of the first worker; the others take the ones that follow. */
     externalStripe: env.integer('EXTERNAL_STRIPE', stripeAtRandom(workers), 0, EXTERNAL_STRIPES - 1),
@@ -157,7 +157,7 @@ function readLoad(env: Environment, production: boolean) {
   };
 }
 
-function readDatabase(env: Environment) {
+function readDatabase(env: Environment, production: boolean) {
   return {
     /** Empty: start the embedded PostgreSQL. */
     databaseUrl: readDatabaseUrl(env, 'DATABASE_URL'),
@@ -165,6 +165,8 @@ function readDatabase(env: Environment) {
     databaseOwnerUrl: readDatabaseUrl(env, 'DATABASE_OWNER_URL'),
     /** What each connection of the service acts as; empty: as whoever it connects as. */
     databaseRole: readDatabaseRole(env),
+    /** Where it cannot be had: whether that is a refusal, or a warning and the service acts as the owner. */
+    databaseRoleNeeded: production,
     databasePoolSizeMax: env.integer('DATABASE_POOL_SIZE_MAX', 10, 2, 1_000),
     databaseConnectTimeoutMs: env.integer('DATABASE_CONNECT_TIMEOUT_MS', 5_000, 100, 600_000),
     databaseStatementTimeoutMs: env.integer('DATABASE_STATEMENT_TIMEOUT_MS', 10_000, 100, 600_000),

@@ -1,6 +1,6 @@
 import { ConfigError } from './config.js';
 import { EmbeddedDatabaseError } from './database/embedded.system.js';
-import { MigrationRefused } from './database/migrate.js';
+import { MigrationRefused } from './database/migration-refused.js';
 import { isDatabaseError } from './database/sqlstate.js';
 import { TracingError } from './tracing/tracing.js';
 

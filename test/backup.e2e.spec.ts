@@ -9,6 +9,7 @@ import { chown, mkdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { figure, skip } from '../torture/stage.js';
 import { growLedger, growthOf } from '../bench/grow-ledger.js';
 import { freePort, run, servantAccount, type Account } from '../src/database/embedded.system.js';
 import { archiveLog, ask, findTools, hasPsql, runBlock, TimedPostings, transactionIds } from './support/backups.js';
@@ -36,7 +37,7 @@ async function momentOf(url: string): Promise<{ text: string; date: Date }> {
 
 describe('a server of one’s own', () => {
   const name = 'is backed up and restored by its own tools';
-  if (!tools) return void it(`${name} (not where they are not installed)`, () => undefined);
+  if (!tools) return void it(name, () => skip('R20', 'backup, by PostgreSQL’s own tools', 'they are not installed'));
   let account: Account | undefined;
   let folder: string;
   let url: string;
@@ -98,7 +99,7 @@ describe('a server of one’s own', () => {
     await runBlock('dump-restore', { ...env, NEW_DATABASE_URL }, account);
     const { before, lost } = load.compare(moment, await transactionIds(NEW_DATABASE_URL));
     const [{ size }] = await ask(url, 'SELECT pg_size_pretty(pg_database_size(current_database())) AS size');
-    console.log(
+    figure(
       `${size} of database: dump ${dumped}, restore and check ${seconds(restoring)}, ${before} postings before it`,
     );
     expect([load.failures, lost, before > 100]).toEqual([[], [], true]);
@@ -120,7 +121,7 @@ describe('a server of one’s own', () => {
     await runBlock('restore', { ...env, MOMENT: moment.text }, account);
     const restored = seconds(restoring);
     const outcome = load.compare(moment.date, await transactionIds(env.NEW_DATABASE_URL!));
-    console.log(`base backup ${backed}, restore and check ${restored}: ${JSON.stringify(outcome)}`);
+    figure(`base backup ${backed}, restore and check ${restored}: ${JSON.stringify(outcome)}`);
     expect([load.failures, outcome.lost, outcome.unwanted]).toEqual([[], [], []]);
     expect(Math.min(outcome.before, outcome.after)).toBeGreaterThan(100);
     // And it goes on from there.
@@ -132,7 +133,7 @@ describe('a server of one’s own', () => {
 
 describe('the embedded server', () => {
   const name = 'is restored to a moment while postings went on';
-  if (!hasPsql) return void it(`${name} (not where psql is not installed)`, () => undefined);
+  if (!hasPsql) return void it(name, () => skip('R20', 'backup of the embedded server', 'psql is not installed'));
   let folder: string;
   let env: Record<string, string>;
   beforeAll(async () => {
@@ -180,7 +181,7 @@ describe('the embedded server', () => {
       const again = await start(env.NEW_DATA_DIR!);
       try {
         const outcome = load.compare(moment.date, await transactionIds(await urlOf(env.NEW_DATA_DIR!)));
-        console.log(`embedded: base backup ${backed}, restore and check ${restored}: ${JSON.stringify(outcome)}`);
+        figure(`embedded: base backup ${backed}, restore and check ${restored}: ${JSON.stringify(outcome)}`);
         expect([load.failures, outcome.lost, outcome.unwanted]).toEqual([[], [], []]);
         expect(Math.min(outcome.before, outcome.after)).toBeGreaterThan(100);
         expect((await again.api.newWallet('5.00')).balance).toBe('5.00');

@@ -1,6 +1,7 @@
 /** Holds by their HTTP face: reserve, change, capture, void, expire; one end each, and `held` exact at every read. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { setTimeout as delay } from 'node:timers/promises';
+import { figure } from '../torture/stage.js';
 import type { HoldChangeBody } from '../src/transactions/holds.dto.js';
 import type { Page } from '../src/paging.js';
 import { expectStatus } from './support/client.js';
@@ -246,6 +247,6 @@ describe('holds', () => {
       SELECT hold_id FROM hold_changes WHERE status <> 'active' GROUP BY hold_id HAVING count(*) > 1`);
     expect(terminal).toEqual([]);
     const count = (status: string) => ends.filter((end) => end === status).length;
-    console.log(`R14: ${count('captured')} captured, ${count('voided')} voided, ${count('expired')} expired`);
+    figure(`${count('captured')} captured, ${count('voided')} voided, ${count('expired')} expired`);
   }, 120_000);
 });

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expectStatus, WalletClient } from './support/client.js';
 import { CommitCutter } from './support/proxy.js';
+import { Receiver } from './support/receiver.js';
 import { bearer, startSecured } from './support/secured.js';
 import { startService, type Service } from './support/service.js';
 import { parseRules } from './support/rules.js';
@@ -31,6 +32,10 @@ describe('metrics', () => {
   });
   afterAll(() => service.stop());
 
+  it('know of the error that wakes somebody up before there is one: a rise from nothing would be none', async () => {
+    expect(await scrape(service.api)).toContain('\nasper_problems_total{code="internal_error"} 0\n');
+  });
+
   it('count requests, problems, postings, groups, and how long they took', async () => {
     const { api } = service;
     const { id } = await api.newWallet('10.00');
@@ -57,6 +62,52 @@ describe('metrics', () => {
     expect(valueOf(text, 'asper_database_up')).toBe(1);
     expect(valueOf(text, 'process_resident_memory_bytes')).toBeGreaterThan(50e6);
     expect(valueOf(text, 'nodejs_eventloop_lag_p99_seconds')).toBeGreaterThan(0);
+  });
+
+  it('count further attempts by SQLSTATE, and time each COMMIT', async () => {
+    const { api, database } = service;
+    const { id } = await api.newWallet('10.00');
+    const before = await scrape(api);
+    // A sequence is not rolled back: the first attempt fails, the second does not.
+    await database.query(`
+      CREATE SEQUENCE attempts;
+      CREATE FUNCTION fail_first() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+        IF nextval('attempts') = 1 THEN RAISE 'not now' USING ERRCODE = '40001'; END IF;
+        RETURN NULL;
+      END $$;
+      CREATE TRIGGER fail_first AFTER INSERT ON transactions FOR EACH STATEMENT EXECUTE FUNCTION fail_first()`);
+    expectStatus(201, await api.debit(id, '1.00'));
+    await database.query('DROP TRIGGER fail_first ON transactions');
+    const after = await scrape(api);
+    const rise = (name: string, ...labels: string[]) =>
+      valueOf(after, name, ...labels) - valueOf(before, name, ...labels);
+    expect(rise('asper_posting_retries_total', 'sqlstate="40001"')).toBe(1);
+    expect(rise('asper_posting_commit_duration_seconds_count')).toBe(1);
+    expect(rise('asper_posting_commit_duration_seconds_sum')).toBeGreaterThan(0);
+  });
+
+  it('count attempts to deliver, by what became of them', async () => {
+    const own = await startService({ WEBHOOK_RETRY_SECONDS: '0' }, { quiet: true });
+    const answers = [500, 204, 500, 500];
+    const receiver = await Receiver.start(() => answers.shift() ?? 204);
+    const { id } = await own.api.newWallet('10.00');
+    expectStatus(
+      201,
+      await own.api.post('/v1/webhook-endpoints', { url: receiver.url, types: ['transaction.posted'] }),
+    );
+    for (let n = 1; n <= 2; n++) {
+      expectStatus(201, await own.api.debit(id, '1.00'));
+      await receiver.until(({ received }) => received.length === 2 * n);
+    }
+    await delay(200);
+    const text = await scrape(own.api);
+    const outcomes = ['delivered', 'failed', 'dead'].map((outcome) =>
+      valueOf(text, 'asper_webhook_attempts_total', `outcome="${outcome}"`),
+    );
+    expect(outcomes).toEqual([1, 2, 1]);
+    expect(valueOf(text, 'asper_webhook_attempt_duration_seconds_count')).toBe(4);
+    await receiver.stop();
+    await own.stop();
   });
 
   it('make no series of what a caller has made up', async () => {
@@ -90,6 +141,19 @@ describe('metrics', () => {
       expect(valueOf(text, 'asper_database_connections_max')).toBe(20);
       expect(valueOf(text, 'asper_database_up')).toBe(1);
     }
+    await both.stop();
+  });
+
+  it('are, of memory and delays, those of the worst worker', async () => {
+    const both = await startService({ WORKERS: '2' });
+    const one = valueOf(await scrape(service.api), 'process_resident_memory_bytes');
+    expect(valueOf(await scrape(both.api), 'process_resident_memory_bytes')).toBeLessThan(1.5 * one);
+    // What is measured between two scrapes: one worker stands still for most of it.
+    const held = Number(/workers: processes (\d+)/.exec(both.said())![1]);
+    process.kill(held, 'SIGSTOP');
+    await delay(700);
+    process.kill(held, 'SIGCONT');
+    expect(valueOf(await scrape(both.api), 'nodejs_eventloop_lag_p99_seconds')).toBeGreaterThan(0.6);
     await both.stop();
   });
 

@@ -6,8 +6,9 @@
  * is what a rolling update looks like from the database. Not proven here: that the build before this one can work on the new
  * schema, as only one build is at hand; and the time of a migration on more rows than these.
  *
- * Measured with 200,000 entries and 16 clients: each migration took 5 to 65 ms, nobody waited longer than 36 ms for the lock
- * of a table, and the slowest of 3,830 requests took 156 ms. An index on a table that grows with the ledger keeps writers
+ * Measured with 200,000 entries and 16 clients: each migration took 4 to 24 ms, nobody waited for the lock of a table (the two
+ * newest replace functions), and the slowest of 3,159 requests took 247 ms; behind a report, the longest wait for a lock was
+ * 399 ms, and the slowest of 1,601 requests took 448. An index on a table that grows with the ledger keeps writers
  * waiting while it is built: the one of `retention` 80 ns a key (0.24 s for 3 million), so past 6 million it would be over
  * the limit on a live ledger, and the next of its kind has to be built CONCURRENTLY.
  */
@@ -16,6 +17,7 @@ import { execFile } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { DataSource } from 'typeorm';
+import { figure } from '../torture/stage.js';
 import { databaseOptions } from '../ormconfig.js';
 import { growLedger, growthOf } from '../bench/grow-ledger.js';
 import { readConfig } from '../src/config.js';
@@ -27,6 +29,8 @@ const UNDER_LOAD = 2;
 const ENTRIES = 200_000;
 const CLIENTS = 16;
 const LOCK_MS_MAX = 500;
+/** How long somebody reads a table in one transaction while a migration wants it alone. */
+const REPORT_MS = 4_000;
 
 interface Ran {
   name: string;
@@ -34,13 +38,26 @@ interface Ran {
   ms: number;
 }
 
-/** Undoes the newest migrations, or runs all that are missing, in a process of its own; what it did, each with its time. */
-async function migrating(database: TestDatabase, direction: 'down' | 'up', count = 1): Promise<Ran[]> {
+/** A migration that is not written yet: it needs the lock that nobody else may hold. */
+const NEXT = `class Next4102444800000 {
+  up = (runner) => runner.query('ALTER TABLE wallets ADD COLUMN next integer');
+}`;
+
+/**
+ * In a process of its own: undoes the newest migrations, or runs all that are missing, as a service does when it starts.
+ * @returns what it did, each with its time, and what it complained of
+ */
+async function migrating(
+  database: TestDatabase,
+  direction: 'down' | 'up',
+  { count = 1, next = '' }: { count?: number; next?: string } = {},
+): Promise<{ ran: Ran[]; warnings: string[] }> {
   const code = `
     import { DataSource } from 'typeorm';
     const { databaseOptions } = await import('./dist/ormconfig.js');
     const { readConfig } = await import('./dist/src/config.js');
-    const ran = [];
+    const { migrate } = await import('./dist/src/database/migrate.js');
+    const [ran, warnings] = [[], []];
     let since;
     const logger = {
       logQuery: (sql) => void (sql === 'START TRANSACTION' && (since = performance.now())),
@@ -50,19 +67,28 @@ async function migrating(database: TestDatabase, direction: 'down' | 'up', count
       },
       ...Object.fromEntries(['logQueryError', 'logQuerySlow', 'logMigration', 'log'].map((name) => [name, () => {}])),
     };
-    const options = databaseOptions(readConfig(process.env));
-    const dataSource = await new DataSource({ ...options, logger, logging: true }).initialize();
-    if (${direction === 'up'}) await dataSource.runMigrations();
-    else for (let i = 0; i < ${count}; i++) {
-      await dataSource.undoLastMigration();
-      ran.at(-1).ms = performance.now() - since; // it was told before the commit
+    const initialize = DataSource.prototype.initialize;
+    DataSource.prototype.initialize = async function () {
+      await initialize.call(this);
+      this.logger = logger;
+      ${next && `this.migrations.push(new (${next})())`}
+      return this;
+    };
+    const config = readConfig(process.env);
+    if (${direction === 'up'}) await migrate(config, (line) => void warnings.push(line));
+    else {
+      const dataSource = await new DataSource(databaseOptions(config)).initialize();
+      for (let i = 0; i < ${count}; i++) {
+        await dataSource.undoLastMigration();
+        ran.at(-1).ms = performance.now() - since; // it was told before the commit
+      }
+      await dataSource.destroy();
     }
-    await dataSource.destroy();
-    console.log(JSON.stringify(ran));`;
+    console.log(JSON.stringify({ ran, warnings }));`;
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', code], {
     env: { PATH: process.env.PATH, DATABASE_URL: database.url, DATABASE_ROLE: 'none' },
   });
-  return JSON.parse(stdout) as Ran[];
+  return JSON.parse(stdout) as { ran: Ran[]; warnings: string[] };
 }
 
 /** Looks every few milliseconds how long somebody has been waiting for the lock of a table. */
@@ -114,8 +140,8 @@ class Load {
         n % 4 === 0
           ? await api.get(`/v1/wallets/${own}/entries?limit=5`)
           : n % 4 === 1
-            ? await api.transfer(own, other, '0.01', {}, `t-${i}-${n}`)
-            : await api.debit(own, '0.01', {}, `d-${i}-${n}`);
+            ? await api.transfer(own, other, '0.01', {}, `t-${own}-${n}`)
+            : await api.debit(own, '0.01', {}, `d-${own}-${n}`);
       this.latenciesMs.push(performance.now() - startedAt);
       if (status >= 300) this.failures.push(`${status} ${text}`);
     }
@@ -149,26 +175,57 @@ describe('migrations beside a service that posts', () => {
     const locks = new LockWatch(service.database);
     const ran: Ran[] = [];
     for (let round = 0; round < 3; round++) {
-      ran.push(...(await migrating(service.database, 'down', UNDER_LOAD)));
+      ran.push(...(await migrating(service.database, 'down', { count: UNDER_LOAD })).ran);
       await delay(300);
-      ran.push(...(await migrating(service.database, 'up')));
+      ran.push(...(await migrating(service.database, 'up')).ran);
     }
     await locks.stop();
     await load.stop();
     const longest = Math.max(...ran.map(({ ms }) => ms));
     const slowest = Math.max(...load.latenciesMs);
-    console.log(
-      `R20: ${ENTRIES.toLocaleString('en-US')} entries, ${load.latenciesMs.length} requests, slowest ${slowest.toFixed()} ms; ` +
+    figure(
+      `${ENTRIES.toLocaleString('en-US')} entries, ${load.latenciesMs.length} requests, slowest ${slowest.toFixed()} ms; ` +
         `longest wait for a table's lock ${locks.longestMs.toFixed(1)} ms; migrations: ` +
         ran.map(({ name, ms }) => `${name} ${ms.toFixed()} ms`).join(', '),
     );
     expect(ran).toHaveLength(6 * UNDER_LOAD);
-    expect(load.failures).toEqual([]);
+    expect(load.failures.slice(0, 5)).toEqual([]);
     expect(load.latenciesMs.length).toBeGreaterThan(500);
     expect(longest).toBeLessThan(LOCK_MS_MAX);
     expect(locks.longestMs).toBeLessThan(LOCK_MS_MAX);
     expect(await service.database.check()).toEqual([]);
   }, 120_000);
+
+  it('let postings through while a report keeps a migration from its table, and succeed behind it', async () => {
+    const wallets = await Promise.all(Array.from({ length: CLIENTS }, () => service.api.newWallet('1000.00')));
+    const report = await TestDatabase.join(service.database.name);
+    const load = new Load(
+      service,
+      wallets.map(({ id }) => id),
+    );
+    const locks = new LockWatch(service.database);
+    await report.query('BEGIN');
+    const [{ pid }] = await report.query('SELECT pg_backend_pid() AS pid FROM wallets LIMIT 1');
+    const migration = migrating(service.database, 'up', { next: NEXT });
+    await delay(REPORT_MS);
+    const before = await service.database.query(`SELECT FROM migrations WHERE name LIKE 'Next%'`);
+    await report.query('COMMIT');
+    const { ran, warnings } = await migration;
+    await locks.stop();
+    await load.stop();
+    await report.close();
+    const slowest = Math.max(...load.latenciesMs);
+    figure(
+      `behind a report of ${REPORT_MS} ms: ${load.latenciesMs.length} requests, slowest ${slowest.toFixed()} ms, ` +
+        `longest wait for a lock ${locks.longestMs.toFixed()} ms`,
+    );
+    expect([before, ran.map(({ name }) => name)]).toEqual([[], ['Next4102444800000']]);
+    expect(warnings).toEqual([expect.stringMatching(`locked by process ${pid} \\(asper, .*It is tried again`)]);
+    expect(load.failures.slice(0, 5)).toEqual([]);
+    expect(locks.longestMs).toBeGreaterThan(300);
+    expect(locks.longestMs).toBeLessThan(LOCK_MS_MAX);
+    expect(await service.database.check()).toEqual([]);
+  }, 60_000);
 });
 
 describe('every migration', () => {
@@ -211,19 +268,19 @@ describe('every migration', () => {
     const whole = await schema();
     const reached: string[] = [];
     for (let depth = 1; ; depth++) {
-      const undone = await migrating(database, 'down', depth).catch(() => undefined);
+      const undone = await migrating(database, 'down', { count: depth }).catch(() => undefined);
       if (!undone) break;
       const there = new Map<string, string[]>();
       for (const table of LEDGER) there.set(table, await columnsOf(table));
       const read = () => Promise.all([...there].map(([table, columns]) => content(table, columns)));
       const before = await read();
       await migrating(database, 'up');
-      const { name } = undone.at(-1)!;
+      const { name } = undone.ran.at(-1)!;
       expect([name, await read()]).toEqual([name, before]);
       expect([name, await schema()]).toEqual([name, whole]);
       reached.push(name);
     }
-    console.log(`down and up again with data: ${reached.join(', ')}`);
+    figure(`down and up again with data: ${reached.join(', ')}`);
     // The one before the first of these brought holds and reversals; with any in the ledger it does not go down.
     expect(reached.at(-1)).toBe('CommitBehind1763950000000');
     await migrating(database, 'up');

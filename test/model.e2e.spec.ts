@@ -1,10 +1,11 @@
 /**
- * The model test (R16): random sequences of calls go to the service and to a pure model of a hundred lines; every
+ * The model test (R16): random sequences of calls go to the service and to a pure model of 160 lines; every
  * answer and every wallet must agree, and every law must hold at the end. A failure prints the seed and the shortest
  * sequence that fails.
  */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { figure } from '../torture/stage.js';
 import { anyCall, money } from './scenarios/model.commands.js';
 import { openWallet, type Model } from './scenarios/model.js';
 import { startService, type Service } from './support/service.js';
@@ -42,7 +43,7 @@ describe('the model', () => {
       const seed = Number(process.env.MODEL_SEED ?? Date.now() % 2 ** 31);
       console.log(`model test: seed ${seed} (repeat with MODEL_SEED=${seed})`);
       await fc.assert(property, { numRuns: RUNS, seed });
-      console.log(`model test: ${RUNS} runs, ${calls} calls, 0 differences`);
+      figure(`${RUNS} runs, ${calls} calls, 0 differences`);
       expect(await service.database.problems()).toEqual([]);
     },
     RUNS * 20_000,

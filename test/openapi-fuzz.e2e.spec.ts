@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Agent } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { figure } from '../torture/stage.js';
 import { Contract, parsed, routesOf, type Answer, type Document, type Route } from './support/fuzz/document.js';
 import { Random } from './support/fuzz/random.js';
 import { Requests, type Case } from './support/fuzz/requests.js';
@@ -98,7 +99,7 @@ describe('every operation of the OpenAPI document', () => {
     const told = [...breaches].map(([breach, { count, example }]) => `${breach} (${count} times)\n    ${example}`);
     const sorted = Object.fromEntries([...statuses].sort(([a], [b]) => a - b));
     const never = routes.map(({ at }) => at).filter((at) => !done.has(at));
-    console.log(
+    figure(
       `FUZZ_SEED=${SEED} FUZZ_CASES=${CASES}: ${routes.length} operations, answers ${JSON.stringify(sorted)}, ` +
         `never done: ${never.join(', ') || 'none'}`,
     );

@@ -3,6 +3,7 @@
  * was answered before it. Clients talk to two processes; each notes when it sent and when it heard.
  */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { figure } from '../torture/stage.js';
 import { expectStatus } from './support/client.js';
 import { startService, type Service } from './support/service.js';
 
@@ -49,7 +50,7 @@ describe('real time', () => {
     expect(seen.flatMap(violations)).toEqual([]);
     const done = seen.reduce((n, list) => n + list.length, 0);
     expect(done).toBe(OPERATIONS);
-    console.log(`R17: ${done} operations, 0 violations`);
+    figure(`${done} operations, 0 violations`);
     expect(await services[0]!.database.problems()).toEqual([]);
   }, 300_000);
 });

@@ -1,6 +1,7 @@
 /** R6: processes are replaced one by one under load, and no client notices. `ROLLS=10` for the long run. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
+import { figure } from '../torture/stage.js';
 import { Balancer } from './support/balancer.js';
 import { WalletClient } from './support/client.js';
 import { SHIPPED, startService, TestDatabase, type Service } from './support/service.js';
@@ -35,15 +36,17 @@ describe('a rolling restart', () => {
     const wallet = await services[0]!.api.newWallet('1000000.00');
     const client = new WalletClient(balancer.url, CLIENTS);
     const failures: string[] = [];
+    const told: string[] = [];
     let done = 0;
     let isOver = false;
     const load = Array.from({ length: CLIENTS }, async (_, c) => {
       while (!isOver) {
         const reply = await (
-          c % 4 === 0 ? client.get(`/v1/wallets/${wallet.id}`) : client.debit(wallet.id, '0.01')
-        ).catch((error: Error) => ({ status: 0, text: error.message }));
+          c % 4 === 0 ? client.get<{ id: string }>(`/v1/wallets/${wallet.id}`) : client.debit(wallet.id, '0.01')
+        ).catch((error: Error) => ({ status: 0, text: error.message, body: undefined }));
         if (reply.status === 200 || reply.status === 201) done += 1;
         else failures.push(`${reply.status} ${reply.text}`);
+        if (reply.status === 201) told.push(reply.body!.id);
       }
     });
     const exits: number[] = [];
@@ -59,11 +62,17 @@ describe('a rolling restart', () => {
     }
     isOver = true;
     await Promise.all(load);
-    console.log(
-      `R6: ${ROLLS} times, ${done} requests, ${failures.length} failed, exit ≤ ${Math.max(...exits).toFixed(0)} ms`,
+    figure(
+      `${ROLLS} times, ${done} requests, ${failures.length} failed, ${told.length} acknowledged, exit ≤ ${Math.max(...exits).toFixed(0)} ms`,
     );
     expect(failures).toEqual([]);
     expect(Math.max(...exits)).toBeLessThan(EXIT_MS_MAX);
+    // R2: what was acknowledged is there, once, and nothing else is.
+    const debits = new Set(
+      (await database.query(`SELECT id FROM transactions WHERE type = 'debit'`)).map(({ id }) => id as string),
+    );
+    expect(told.filter((id) => !debits.has(id))).toEqual([]);
+    expect([new Set(told).size, debits.size]).toEqual([told.length, told.length]);
     expect(await database.problems()).toEqual([]);
   }, 120_000);
 });

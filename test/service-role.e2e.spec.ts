@@ -1,11 +1,26 @@
 /** S11: what the service acts as can change no entry and no table, and has just the rights that it needs. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import pg from 'pg';
 import { RIGHTS } from '../src/database/service-role.js';
 import { expectStatus } from './support/client.js';
+import { newSecret } from './support/secured.js';
 import { failedStart, startService, TestDatabase, type Service } from './support/service.js';
 
 const ROLE = 'asper_service';
+const STACK = /\bat .+:\d+:\d+/;
+
+/** Runs the command line: what it printed, and its exit code. */
+function asper(args: string[], env: Record<string, string>): Promise<{ stdout: string; stderr: string; code: number }> {
+  const run = promisify(execFile)(process.execPath, ['dist/src/cli.js', ...args], {
+    env: { PATH: process.env.PATH, ...env },
+  });
+  return run.then(
+    (said) => ({ ...said, code: 0 }),
+    (error: { stdout: string; stderr: string; code: number }) => error,
+  );
+}
 
 describe('the role of the service', () => {
   let service: Service;
@@ -103,10 +118,42 @@ describe('the role of the service', () => {
     expectStatus(201, await second.api.debit(wallet.id, '1.00'));
     await second.stop();
     expect(await database.asper('check')).toMatchObject({ code: 0 });
-    const [newest] = await database.query('SELECT max(id) AS id FROM migrations');
+    const [newest] = await database.query('SELECT id, name FROM migrations ORDER BY id DESC LIMIT 1');
     await database.query(`DELETE FROM migrations WHERE id = ${newest.id}`);
     const old = await failedStart(env);
-    expect([old.code, old.said]).toEqual([1, expect.stringContaining('Run `asper migrate` with DATABASE_OWNER_URL')]);
+    const advice = expect.stringContaining('Run `asper migrate` with DATABASE_OWNER_URL');
+    expect([old.code, old.said]).toEqual([1, advice]);
+    // The command says it as plainly: one line, no stack.
+    const { code, stderr } = await asper(['migrate'], env);
+    expect([code, stderr, stderr.trim().split('\n').length]).toEqual([1, advice, 1]);
+    const again = await asper(['migrate'], { ...env, DATABASE_OWNER_URL: database.url });
+    expect([again.code, again.stdout]).toEqual([0, `Ran ${newest.name}.\nThe schema is up to date.\n`]);
     await database.query(`REVOKE ${ROLE} FROM ${user}; DROP ROLE ${user}`);
+  }, 30_000);
+
+  it('is asked for in production: an owner who may make no role does not serve there, unless that is meant', async () => {
+    const owner = `owner_${Date.now()}`;
+    await database.query(`CREATE ROLE ${owner} LOGIN PASSWORD 'of-this-owner'`);
+    await database.query(`CREATE DATABASE ${owner} OWNER ${owner}`);
+    const url = new URL(database.url);
+    [url.username, url.password, url.pathname] = [owner, 'of-this-owner', owner];
+    const env = { DATABASE_URL: url.href, DATABASE_ROLE: `role_${owner}` };
+    const production = { ...env, NODE_ENV: 'production', AUTH_SECRET: newSecret(), SHUTDOWN_GRACE_MS: '0' };
+    const why =
+      /acts? as the owner of its tables, as it may not have the role role_owner.*DATABASE_ROLE=none says that this is meant/;
+
+    const migrated = await asper(['migrate'], env);
+    expect([migrated.code, migrated.stderr]).toEqual([1, expect.stringMatching(why)]);
+    const refused = await failedStart(production);
+    expect([refused.code, refused.said]).toEqual([1, expect.stringMatching(why)]);
+    expect(migrated.stderr + refused.said).not.toMatch(STACK);
+    const warned = await startService(env, { database });
+    expect(warned.said()).toMatch(why);
+    await warned.stop();
+    const meant = await startService({ ...production, DATABASE_ROLE: 'none' }, { database });
+    expect(meant.said()).not.toMatch(why);
+    await meant.stop();
+    await database.query(`DROP DATABASE ${owner}`);
+    await database.query(`DROP ROLE ${owner}`);
   }, 30_000);
 });

@@ -53,8 +53,9 @@ describe('connections that have gone silent', () => {
       ...Array.from({ length: 6 }, () => service.api.get(`/v1/wallets/${wallet.id}`)),
       service.api.debit(wallet.id, '1.00', {}, 'once'),
     ]);
-    // Answered in their time, from connections made anew or with 503.
-    expect(performance.now() - startedAt).toBeLessThan(12_000);
+    // Answered in their time, from connections made anew or with 503: the client's own clock is a second behind the server's, and
+    // what waited for a connection has its turn then.
+    expect(performance.now() - startedAt).toBeLessThan(STATEMENT_TIMEOUT_MS + 1_000 + 2_000);
     expect(replies.filter(({ status }) => ![200, 201, 503].includes(status))).toEqual([]);
     expectStatus(201, await service.api.debit(wallet.id, '1.00', {}, 'once'));
     for (let n = 0; n < 12; n++) expect((await service.api.wallet(wallet.id)).balance).toBe('99.00');

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import type { Problem } from './support/client.js';
 import { failedStart, SHIPPED, startService, TestDatabase, type Service } from './support/service.js';
 
 describe('the start', () => {
@@ -84,6 +85,25 @@ describe('the start', () => {
       version: expect.any(String),
       locking: 'optimistic',
     });
+    await service.stop();
+  });
+
+  it('is not ready on a schema that is older than it is, and is again when that is mended', async () => {
+    const service = await startService({}, { database });
+    const ready = () => service.api.get<Problem>('/health/ready');
+    const [newest] = await database.query(
+      'DELETE FROM migrations WHERE id = (SELECT max(id) FROM migrations) RETURNING *',
+    );
+    const { status, body } = await ready();
+    expect([status, body.code, body.detail]).toEqual([
+      503,
+      'database_unavailable',
+      'The schema is older than this build: run `asper migrate`.',
+    ]);
+    await database.query('INSERT INTO migrations (id, timestamp, name) VALUES ($1, $2, $3)', [
+      ...[newest.id, newest.timestamp, newest.name],
+    ]);
+    expect((await ready()).status).toBe(200);
     await service.stop();
   });
 });

@@ -5,6 +5,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
+import { figure } from '../torture/stage.js';
 import type { EventBody, EventPageBody } from '../src/events/events.dto.js';
 import type { WebhookSecretBody } from '../src/webhooks/webhooks.dto.js';
 import { expectStatus } from './support/client.js';
@@ -92,7 +93,7 @@ describe('webhooks of processes that die', () => {
       expect(versions).toEqual(versions.toSorted((a, b) => a - b));
     }
     expect(await database.problems()).toEqual([]);
-    console.log(`R19: ${KILLS} kills, ${ledger.size} transactions, ${told.length} deliveries, 0 lost`);
+    figure(`${KILLS} kills, ${ledger.size} transactions, ${told.length} deliveries, 0 lost`);
   }, 600_000);
 
   it('come again, under the same id, where the process is killed in mid-send', async () => {

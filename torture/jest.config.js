@@ -7,4 +7,6 @@ export default {
   testMatch: ['<rootDir>/torture/scenarios/*.ts'],
   testTimeout: 900_000,
   maxWorkers: 1,
+  // One that falls over leaves services behind, for which the run would wait for ever.
+  forceExit: true,
 };

@@ -1,4 +1,5 @@
 /** What the scenarios share: how long they take, what they report, and PostgreSQL as something that can be killed. */
+import { expect } from '@jest/globals';
 import { appendFileSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { TestDatabase } from '../test/support/service.js';
@@ -22,15 +23,31 @@ export function randomOf(name: string): () => number {
 
 /** A row of the table that `npm run torture` prints at the end. */
 export function report(row: string, what: string, figures: string, problems: readonly string[] = []): void {
-  const line = { row, what, figures: [figures, ...problems].join('; '), state: problems.length === 0 ? '✓' : '✗' };
-  if (process.env.TORTURE_RESULTS) appendFileSync(process.env.TORTURE_RESULTS, `${JSON.stringify(line)}\n`);
-  else console.log(`${line.state} ${row} ${what}: ${line.figures}`);
+  tell({ row, what, figures: [figures, ...problems].join('; '), state: problems.length === 0 ? '✓' : '✗' });
 }
 
 export function skip(row: string, what: string, why: string): void {
-  const line = { row, what, figures: `skipped: ${why}`, state: '–' };
-  if (process.env.TORTURE_RESULTS) appendFileSync(process.env.TORTURE_RESULTS, `${JSON.stringify(line)}\n`);
-  else console.log(`– ${row} ${what}: ${line.figures}`);
+  tell({ row, what, figures: `skipped: ${why}`, state: '–' });
+}
+
+/** For tests of the suite, whose row says whether they passed: what they measured. */
+export function figure(text: string): void {
+  if (process.env.TORTURE_RESULTS) append({ figure: text });
+  else console.log(text);
+}
+
+let since = performance.now();
+
+/** Each row has the time since the one before it, and the test that it comes from: one that ends without any is found out. */
+function tell(line: Record<'row' | 'what' | 'figures' | 'state', string>): void {
+  if (!process.env.TORTURE_RESULTS) return console.log(`${line.state} ${line.row} ${line.what}: ${line.figures}`);
+  const { testPath = '', currentTestName: test } = expect.getState();
+  append({ ...line, test, file: path.basename(testPath), seconds: (performance.now() - since) / 1_000 });
+  since = performance.now();
+}
+
+function append(line: object): void {
+  appendFileSync(process.env.TORTURE_RESULTS!, `${JSON.stringify(line)}\n`);
 }
 
 /** Kills the whole of PostgreSQL as a power cut would; whoever keeps it brings it back on the same port. */

@@ -15,6 +15,13 @@ export type Together = 'sum' | 'max' | 'min';
 
 export type Reading = number | undefined;
 
+/** Of several processes the fullest and the most held up: an alert goes by the one that is about to fail. prom-client adds or averages. */
+const OF_THE_WORST = new Set([
+  'process_resident_memory_bytes',
+  'nodejs_heap_size_used_bytes',
+  'nodejs_eventloop_lag_p99_seconds',
+]);
+
 @Injectable()
 export class Metrics implements OnApplicationBootstrap {
   readonly registry = new Registry();
@@ -76,12 +83,17 @@ export class Metrics implements OnApplicationBootstrap {
     'Rounds of the work beside requests that failed and come again; the log says which and why',
   );
 
-  constructor(@Inject(CONFIG) private readonly config: Config) {}
+  constructor(@Inject(CONFIG) private readonly config: Config) {
+    // There before the first one: an alert sees a rise from 0 to 1, and nothing in a series that begins at 1.
+    this.problems.inc({ code: 'internal_error' }, 0);
+  }
 
   /** Of the process itself: CPU, memory, event loop, garbage. Commands do without. */
   onApplicationBootstrap(): void {
     if (!this.config.background) return;
     collectDefaultMetrics({ register: this.registry });
+    for (const metric of this.registry.getMetricsAsArray())
+      if (OF_THE_WORST.has(metric.name)) metric.aggregator = 'max';
     if (!cluster.isWorker) return;
     AggregatorRegistry.setRegistries([this.registry]);
     new AggregatorRegistry(); // from now on it answers its primary: `worker.metrics.ts`

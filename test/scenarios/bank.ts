@@ -4,7 +4,7 @@
  * were told is what the database holds.
  */
 import { randomUUID } from 'node:crypto';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import type { WalletBody } from '../../src/wallets/wallets.dto.js';
 import type { WalletClient } from '../support/client.js';
 import type { Service } from '../support/service.js';
@@ -12,9 +12,14 @@ import type { Service } from '../support/service.js';
 export interface BankOptions {
   clients?: number;
   wallets?: number;
+  /** Of each client, at least. */
   transfersEach?: number;
+  /** As many are taken while the clients are at work, however long that takes. */
   snapshots?: number;
 }
+
+/** Between two transfers of a client who has done his share: the longer the ledger, the fewer snapshots it lets through. */
+const PAUSE_MS = 25;
 
 const SNAPSHOT = `
   SELECT (SELECT sum(balance) FROM wallets WHERE kind = 'customer') AS total,
@@ -22,21 +27,24 @@ const SNAPSHOT = `
          (SELECT count(*) FROM (SELECT w.id FROM wallets w JOIN entries e ON e.wallet_id = w.id
             GROUP BY w.id HAVING count(*) <> w.entry_count OR max(e.seq) <> w.entry_count OR sum(e.amount) <> w.balance) x) AS wrong`;
 
-/** @returns findings, one sentence each, and how many snapshots were taken. */
+/** @returns findings, one sentence each, and how much was asked and looked at. */
 export async function bank(
   services: Service[],
   options: BankOptions = {},
-): Promise<{ findings: string[]; snapshots: number }> {
+): Promise<{ findings: string[]; transfers: number; snapshots: number }> {
   const { clients = 64, wallets: count = 8, transfersEach = 20, snapshots: snapshotsMin = 0 } = options;
   const { database, api } = services[0]!;
   const wallets = await openWallets(api, count, clients);
   const [{ total }] = await database.query(SNAPSHOT);
   const findings = new Set<string>();
   const told = new Map<string, boolean>();
+  let snapshots = 0;
+  let running = true;
 
   const client = async (_: unknown, c: number): Promise<void> => {
     const service = services[c % services.length]!;
-    for (let i = 0; i < transfersEach; i++) {
+    for (let i = 0; i < transfersEach || snapshots < snapshotsMin; i++) {
+      if (i >= transfersEach) await delay(PAUSE_MS);
       const [from, to] = twoOf(wallets.length);
       const key = `bank-${randomUUID()}`;
       const amount = `${1 + Math.floor(Math.random() * 60)}.00`;
@@ -52,10 +60,8 @@ export async function bank(
       told.set(key, status === 201);
     }
   };
-  let snapshots = 0;
-  let running = true;
   const reader = (async () => {
-    while (running || snapshots < snapshotsMin) {
+    while (running) {
       const [row] = await database.query(SNAPSHOT);
       snapshots++;
       if (row.total !== total) findings.add(`a snapshot held ${row.total} instead of ${total}`);
@@ -81,7 +87,7 @@ export async function bank(
     if (times > 1) findings.add('executed twice');
   }
   for (const problem of await database.problems()) findings.add(problem);
-  return { findings: [...findings], snapshots };
+  return { findings: [...findings], transfers: told.size, snapshots };
 }
 
 /** As many at a time as there are clients: a thousand at once wait for a connection, on a busy machine for too long. */

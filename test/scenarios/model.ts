@@ -1,5 +1,5 @@
 /**
- * The ledger as a pure model of a hundred lines, in plain numbers of minor units and without any of the service's code.
+ * The ledger as a pure model of 160 lines, in plain numbers of minor units and without any of the service's code.
  * Each function says what must come of a call: '201' and the model moves, or the code of the refusal and it stays.
  */
 export interface ModelWallet {

@@ -1,6 +1,6 @@
 /**
- * A TCP proxy in front of PostgreSQL that cuts the connection right after a COMMIT went through: the client can
- * not know whether it happened, and the server has it.
+ * A TCP proxy in front of PostgreSQL that cuts the connection at a COMMIT: after it went through, so that the server has it, or
+ * before, so that it never does. The client cannot know which.
  */
 import { createServer, connect, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';

@@ -1,4 +1,4 @@
-/** Clocks that move: the database's goes back an hour and forward a day under load; then a service has a clock of its own. */
+/** Clocks that move: the database's `clock_now()` goes back an hour and forward a day under load; then services have clocks of their own (faketime). */
 import { expect, it } from '@jest/globals';
 import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -53,7 +53,7 @@ it("the database's clock moves", async () => {
   });
   report(
     'clock',
-    "the database's goes back an hour, forward a day, back",
+    "the database's clock_now() goes back an hour, forward a day, back",
     `${acknowledged} acknowledged, none out of order`,
     problems,
   );
@@ -62,7 +62,7 @@ it("the database's clock moves", async () => {
 
 it('two services have clocks an hour apart', async () => {
   const library = FAKETIME.find((file) => existsSync(file));
-  const what = 'two services, an hour ahead and behind';
+  const what = 'two services, an hour ahead and behind (faketime)';
   if (!library) return skip('clock', what, 'faketime is not installed');
   const clocks = ['-1h', '+1h'].map((FAKETIME) => ({ LD_PRELOAD: library, FAKETIME, DONT_FAKE_MONOTONIC: '1' }));
   const { acknowledged, problems } = await underLoad('clocks', clocks, () => delay(2_000));
