@@ -1,10 +1,10 @@
-/** R1, the bank test: 100 snapshots under load here, BANK_SNAPSHOTS=1000 for the long run. */
+/** R1, the bank test: 40 snapshots under load here, BANK_SNAPSHOTS=1000 for the long run. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { figure } from '../torture/stage.js';
 import { bank } from './scenarios/bank.js';
 import { startService, type Service } from './support/service.js';
 
-const SNAPSHOTS = Number(process.env.BANK_SNAPSHOTS ?? 100);
+const SNAPSHOTS = Number(process.env.BANK_SNAPSHOTS ?? 40);
 
 describe.each(['pessimistic', 'optimistic'])('the bank test, %s locking, two processes', (LOCKING) => {
   let services: Service[];

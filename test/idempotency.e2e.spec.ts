@@ -5,7 +5,7 @@ import { CommitCutter } from './support/proxy.js';
 import { startService, type Service } from './support/service.js';
 
 /** 200 for the long run. */
-const KEYS = Number(process.env.IDEMPOTENCY_KEYS ?? 50);
+const KEYS = Number(process.env.IDEMPOTENCY_KEYS ?? 30);
 
 describe('idempotency keys', () => {
   let services: Service[];

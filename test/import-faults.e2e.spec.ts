@@ -4,7 +4,7 @@ import { ImportBench } from './support/import-bench.js';
 import { startService } from './support/service.js';
 
 /** Some seconds of work, so that there is a middle to disturb. */
-const ROWS = 5_001;
+const ROWS = 3_001;
 const HEADINGS = 'transaction_id,date,account_id,type,amount,balance_after,operation';
 
 describe('asper import, disturbed', () => {
@@ -53,7 +53,7 @@ describe('asper import, disturbed', () => {
   it('is exact after kill -9 in the middle and a second run', async () => {
     const csv = await seesaw(ROWS);
     const killed = await bench.asper(['import', csv], {}, async (child) => {
-      await waitForPostings(1_000);
+      await waitForPostings(500);
       child.kill('SIGKILL');
     });
     expect(killed.signal).toBe('SIGKILL');
@@ -76,7 +76,7 @@ describe('asper import, disturbed', () => {
   it('stops cleanly on Ctrl-C with 130, says that it can be repeated, and goes on where it was', async () => {
     const csv = await seesaw(ROWS);
     const { code, stdout, stderr } = await bench.asper(['import', csv], {}, async (child) => {
-      await waitForPostings(1_000);
+      await waitForPostings(500);
       child.kill('SIGINT');
     });
     expect([code, stderr]).toEqual([
@@ -94,7 +94,7 @@ describe('asper import, disturbed', () => {
     const env = { GROUP_ATTEMPTS_MAX: '1', GROUP_SIZE_MAX: '255' };
     const { code, stdout } = await bench.asper(['import', csv], env, async () => {
       for (let cut = 1; cut <= 6; cut++) {
-        await waitForPostings(cut * 600);
+        await waitForPostings(cut * 400);
         await bench.database.query(
           'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
         );

@@ -5,6 +5,7 @@ import path from 'node:path';
 import type { TestDatabase } from '../test/support/service.js';
 
 export const isShort = process.env.TORTURE_SHORT === '1';
+const judgesTimes = process.env.TORTURE_TRY === '2' && !isShort;
 const seed = Number(process.env.TORTURE_SEED ?? 1);
 
 /** One of two numbers: of the long run, and of the short one. */
@@ -21,9 +22,24 @@ export function randomOf(name: string): () => number {
   };
 }
 
-/** A row of the table that `npm run torture` prints at the end. */
-export function report(row: string, what: string, figures: string, problems: readonly string[] = []): void {
-  tell({ row, what, figures: [figures, ...problems].join('; '), state: problems.length === 0 ? '✓' : '✗' });
+/**
+ * A row of the table that `npm run torture` prints at the end.
+ * @param problems what is never to be: lost, twice, false, odd.
+ * @param late what took too long. The machine may have been held up by its neighbours, so the scenario gets one more try
+ *   (`↻`); late again is broken, but in the short form, whose tries are too few and whose machine may be anybody's.
+ * @returns what is broken
+ */
+export function report(
+  row: string,
+  what: string,
+  figures: string,
+  problems: readonly string[] = [],
+  late: readonly string[] = [],
+): readonly string[] {
+  const broken = judgesTimes ? [...problems, ...late] : problems;
+  const state = broken.length > 0 ? '✗' : late.length > 0 ? '↻' : '✓';
+  tell({ row, what, figures: [figures, ...problems, ...late].join('; '), state });
+  return broken;
 }
 
 export function skip(row: string, what: string, why: string): void {

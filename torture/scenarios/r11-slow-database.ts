@@ -56,19 +56,20 @@ it.each([200, 2_000])('R11: a database that is slow by %s ms a packet', async (m
   const unknown = await log.resolve(service.api);
   const problems = await log.problems(database);
   const longest = Math.max(...log.latenciesMs);
-  if (longest > DEADLINE_MS + 1_000) problems.push(`a request took ${longest.toFixed(0)} ms`);
+  const late = longest > DEADLINE_MS + 1_000 ? [`a request took ${longest.toFixed(0)} ms`] : [];
   if (added > ADDED_MB_MAX) problems.push(`${added.toFixed(0)} MB more`);
   const refused = log.statuses.get(503) ?? 0;
-  report(
+  const broken = report(
     'R11',
     `database slow by ${ms} ms a packet`,
     `${log.acknowledged} acknowledged, ${refused} × 503, ${unknown} resolved, longest request ${longest.toFixed(0)} ms, at most ${added.toFixed(0)} MB more`,
     problems,
+    late,
   );
   await service.stop();
   network.stop();
   await database.drop();
-  expect(problems).toEqual([]);
+  expect(broken).toEqual([]);
 });
 
 it(`R11: a hot wallet that is held for ${HELD_MS / 1_000} s`, async () => {
@@ -84,32 +85,37 @@ it(`R11: a hot wallet that is held for ${HELD_MS / 1_000} s`, async () => {
   const hotLog = new ClientLog([hot.id], randomOf('r11 hot'), 'r11hot');
   log.start(16, () => service.api);
   await delay(HELD_MS / 4);
-  const usual = quantile(log.latenciesMs.splice(0), 0.99);
+  const before = quantile(log.latenciesMs.splice(0), 0.99);
   const memory = new MemoryWatch(service);
   await database.locking(hot.id, async () => {
     hotLog.start(16, () => service.api);
     await delay(HELD_MS);
   });
-  const held = quantile(log.latenciesMs, 0.99);
+  const held = quantile(log.latenciesMs.splice(0), 0.99);
   const added = memory.stop();
-  await delay(500);
-  await Promise.all([log.stop(), hotLog.stop()]);
+  await hotLog.stop();
+  log.latenciesMs.splice(0);
+  // Usual is what it was before and is after: the machine has other guests.
+  await delay(HELD_MS / 4);
+  const usual = Math.max(before, quantile(log.latenciesMs, 0.99));
+  await log.stop();
   const unknown = (await log.resolve(service.api)) + (await hotLog.resolve(service.api));
   const problems = [...(await log.problems(database)), ...(await hotLog.problems(database))];
   const longest = Math.max(...hotLog.latenciesMs);
-  if (longest > DEADLINE_MS + 1_000) problems.push(`a request on the hot wallet took ${longest.toFixed(0)} ms`);
-  if (held >= 2 * usual) problems.push(`p99 of other wallets ${held.toFixed(0)} ms, usually ${usual.toFixed(0)}`);
+  const late = longest > DEADLINE_MS + 1_000 ? [`a request on the hot wallet took ${longest.toFixed(0)} ms`] : [];
+  if (held >= 2 * usual) late.push(`p99 of other wallets ${held.toFixed(0)} ms, usually ${usual.toFixed(0)}`);
   if (added > ADDED_MB_MAX) problems.push(`${added.toFixed(0)} MB more`);
   const refused = hotLog.statuses.get(503) ?? 0;
   // Whoever is held for longer than a lock is waited for hears so.
   if (HELD_MS > LOCK_MS && refused === 0) problems.push('nobody on the hot wallet heard 503');
-  report(
+  const broken = report(
     'R11',
     `a hot wallet held for ${HELD_MS / 1_000} s`,
     `other wallets' p99 ${held.toFixed(0)} ms, usually ${usual.toFixed(0)}; hot ones: ${refused} × 503, answered within ${longest.toFixed(0)} ms; ${unknown} resolved, at most ${added.toFixed(0)} MB more`,
     problems,
+    late,
   );
   await service.stop();
   await database.drop();
-  expect(problems).toEqual([]);
+  expect(broken).toEqual([]);
 });
