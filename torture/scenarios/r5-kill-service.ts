@@ -6,7 +6,7 @@ import { startService, TestDatabase } from '../../test/support/service.js';
 import { ClientLog } from '../client-log.js';
 import { randomOf, report, times } from '../stage.js';
 
-const KILLS = times(12, 3);
+const KILLS = times(12, 2);
 const READY_MS_MAX = 3_000;
 
 it(`R5: kill -9 of the service, ${KILLS} times`, async () => {

@@ -6,7 +6,7 @@ import { startService, TestDatabase } from '../../test/support/service.js';
 import { ClientLog } from '../client-log.js';
 import { randomOf, report, times } from '../stage.js';
 
-const CUTS = times(1_000, 60);
+const CUTS = times(1_000, 40);
 
 it.each(['before', 'after'] as const)(`R8: ${CUTS} connections cut right %s COMMIT`, async (when) => {
   const random = randomOf(`r8 ${when}`);
