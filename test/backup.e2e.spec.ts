@@ -87,7 +87,7 @@ describe('a server of one’s own', () => {
 
   it(`${name}: a dump, taken while postings go on, is a sound ledger`, async () => {
     const load = await TimedPostings.start(service.api);
-    await delay(1_000);
+    await load.more(150);
     const moment = new Date();
     const dumping = performance.now();
     await runBlock('dump', env, account);
@@ -107,13 +107,13 @@ describe('a server of one’s own', () => {
 
   it(`${name}: to a moment while postings went on`, async () => {
     const load = await TimedPostings.start(service.api);
-    await delay(500);
+    await load.more(50);
     const backing = performance.now();
     await runBlock('base', env, account);
     const backed = seconds(backing);
-    await delay(1_000);
+    await load.more(150);
     const moment = await momentOf(url);
-    await delay(1_000);
+    await load.more(150);
     await load.stop();
     await archiveLog(url);
     const restoring = performance.now();
@@ -164,13 +164,13 @@ describe('the embedded server', () => {
       service = await start(env.DATA_DIR!);
       const url = await urlOf(env.DATA_DIR!);
       const load = await TimedPostings.start(service.api);
-      await delay(500);
+      await load.more(50);
       const backing = performance.now();
       await runBlock('embedded-base', env);
       const backed = seconds(backing);
-      await delay(1_000);
+      await load.more(150);
       const moment = await momentOf(url);
-      await delay(1_000);
+      await load.more(150);
       await load.stop();
       await archiveLog(url);
       await service.stop();

@@ -83,7 +83,7 @@ describe('live balances', () => {
       }
     });
     const seen: StreamReader['messages'] = [];
-    for (let n = 0; n < 40; n++) {
+    for (let n = 0; n < 40 || posted <= 200; n++) {
       const reader = await watch(services[n % 2]!, wallet.id, seen.at(-1)?.id);
       await delay(Math.random() * 120);
       reader.close();
@@ -98,7 +98,6 @@ describe('live balances', () => {
     const versions = seen.map(({ data }) => data.version);
     expect(versions).toEqual(versions.map((_, n) => versions[0]! + n));
     expect([seen.at(-1)!.data.balance, new Set(seen.map(({ id }) => id)).size]).toEqual([end.balance, seen.length]);
-    expect(posted).toBeGreaterThan(200);
   }, 60_000);
 
   it('begin anew with how it stands where the event is no longer, or not yet, kept', async () => {

@@ -74,10 +74,10 @@ describe('a service that cannot keep up', () => {
       for (const asking of [service.api.debit(wallet.id, '1.00'), service.api.get<never>(`/v1/wallets/${wallet.id}`)]) {
         const [reply, ms] = await timed(asking as Promise<Reply<Problem>>);
         expect(told(reply)).toEqual([503, 'overloaded', '1']);
-        expect(ms).toBeLessThan(100);
+        expect(ms).toBeLessThan(500);
       }
       const [live, ms] = await timed(service.api.get('/health/live'));
-      expect([live.status, ms < 100]).toEqual([200, true]);
+      expect([live.status, ms < 500]).toEqual([200, true]);
       expect((await service.api.get<Problem>('/health/ready')).status).toBe(200); // the database answers
       return underWay;
     });

@@ -2,6 +2,7 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import type { Account } from '../../src/database/embedded.system.js';
@@ -70,6 +71,12 @@ export class TimedPostings {
       if (reply.status === 201) this.acknowledged.set(id, { sentAt, answeredAt: Date.now() });
       else this.failures.push(reply.text);
     }
+  }
+
+  /** Until so many more have been answered, however slow the machine is. */
+  async more(count: number): Promise<void> {
+    const goal = this.acknowledged.size + count;
+    while (this.acknowledged.size < goal && !this.failures.length) await delay(20);
   }
 
   async stop(): Promise<void> {
