@@ -19,7 +19,8 @@ export class MemoryWatch {
     everyMs: number,
   ) {
     this.looking = this.look();
-    this.timer = setInterval(() => void (this.looking = this.look()), everyMs);
+    // Without `unref` a bench whose row has failed would not end.
+    this.timer = setInterval(() => void (this.looking = this.look()), everyMs).unref();
   }
 
   /** @returns the most that was seen. */

@@ -72,8 +72,8 @@ export class InFlight implements OnApplicationBootstrap, BeforeApplicationShutdo
   private check(): void {
     const before = performance.now() - this.config.requestDeadlineMs;
     for (const [reply, since] of this.since) {
-      // A long answer, or a stream, has begun in its time.
-      if (reply.sent) this.since.delete(reply);
+      // A long answer, or a stream, has begun in its time. `sent` tells only of what has ended.
+      if (reply.sent || reply.raw.headersSent) this.since.delete(reply);
       else if (since > before) return;
       else sendProblem(late(this.config.requestDeadlineMs), reply.request, reply);
     }

@@ -258,23 +258,40 @@ describe('reading', () => {
     expect(await seqs(`effective_before=2026-01-02T00:00:00Z&cursor=${cursor}`)).toEqual([1]);
   });
 
+  /** A statement of 200,000 lines, 28 MB, that is being answered. */
+  const longStatement = ({ api }: Service, id: string) => {
+    const call = request(`${api.url}/v1/wallets/${id}/statement`, { headers: { accept: 'text/csv' }, agent: false });
+    call.end();
+    return once(call, 'response') as Promise<[IncomingMessage]>;
+  };
+  let longWalletId: string;
+  beforeAll(async () => {
+    ({ id: longWalletId } = await service.api.newWallet());
+    await fillWallet(service.database, longWalletId, 200_000);
+  });
+
+  it('goes on past the deadline of a request, as slowly as it is read, when it began in time', async () => {
+    const hurried = await startService({ REQUEST_DEADLINE_MS: '1000' }, { quiet: true, database: service.database });
+    const [answer] = await longStatement(hurried, longWalletId);
+    let lines = 0;
+    for await (const chunk of answer as AsyncIterable<Buffer>) {
+      // More is to come when the deadline passes, and its next look at the oldest.
+      if (lines === 0) await delay(2_000);
+      for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, at + 1)) lines++;
+    }
+    expect([answer.statusCode, answer.complete, lines]).toEqual([200, true, 200_003]);
+    expect((await hurried.api.get('/health/live')).status).toBe(200);
+    await hurried.stop();
+  });
+
   it('streams 200,000 lines in constant memory, and cuts the connection where it cannot finish', async () => {
-    const { id } = await service.api.newWallet();
-    await fillWallet(service.database, id, 200_000);
+    const id = longWalletId;
     await accept(id, 'text/csv', 'end_date=2020-01-01');
     const pages = spawnSync('cat', [`/proc/${service.process.pid}/statm`])
       .stdout.toString()
       .split(' ')[1];
-    const open = () => {
-      const call = request(`${service.api.url}/v1/wallets/${id}/statement`, {
-        headers: { accept: 'text/csv' },
-        agent: false,
-      });
-      call.end();
-      return once(call, 'response') as Promise<[IncomingMessage]>;
-    };
     let [bytes, most, chunks] = [0, 0, 0];
-    const [whole] = await open();
+    const [whole] = await longStatement(service, id);
     for await (const chunk of whole) {
       bytes += (chunk as Buffer).length;
       if (pages && ++chunks % 20 === 0) {
@@ -287,7 +304,7 @@ describe('reading', () => {
     expect(bytes).toBeGreaterThan(20_000_000);
     // Pages of 4 KiB; Linux alone tells them.
     if (pages) expect((most * 4) / 1024).toBeLessThanOrEqual(50);
-    const [cut] = await open();
+    const [cut] = await longStatement(service, id);
     cut.once('data', () => cut.pause());
     await delay(300);
     await service.database.query('ALTER TABLE transactions RENAME TO gone');
