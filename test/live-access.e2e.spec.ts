@@ -1,5 +1,7 @@
 /** Who may watch a balance, and for how long: as long as they may read the wallet. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { expectStatus } from './support/client.js';
 import { insertKey } from './support/keys.js';
 import { bearer, signIn, startSecured, type Tokens } from './support/secured.js';
@@ -46,6 +48,23 @@ describe('live balances of a secured service', () => {
     } finally {
       await database.query('ROLLBACK');
     }
+  });
+
+  it('are none for whoever hung up while the database was asked who that is', async () => {
+    const { database, api } = service;
+    const { secret } = await insertKey(database, { scopes: ['wallets:read', 'metrics:read'] });
+    const { port } = new URL(api.url);
+    await database.query('BEGIN; LOCK TABLE api_keys');
+    const socket = connect(Number(port), '127.0.0.1');
+    socket.write(`GET /v1/wallets/${wallet}/stream HTTP/1.1\r\nHost: x\r\nX-API-Key: ${secret}\r\n\r\n`);
+    await delay(200);
+    socket.destroy();
+    await delay(100);
+    await database.query('ROLLBACK');
+    await delay(200);
+    expect((await api.call<never>('GET', '/metrics', undefined, bearer(secret))).text).toMatch(
+      /^asper_live_streams 0$/m,
+    );
   });
 
   it('are for whoever may read the wallet', async () => {

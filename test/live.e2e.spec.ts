@@ -1,6 +1,7 @@
 /** Live balances: at once, then every change soon after its commit, whoever made it; resumed without a gap or a repeat. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expectStatus } from './support/client.js';
 import { StreamReader } from './support/stream.js';
@@ -161,6 +162,19 @@ describe('live balances', () => {
     await again.until(({ last }) => last?.data.version === version, 30_000);
     expect(again.messages).toHaveLength(version - stalled.last!.data.version);
   }, 90_000);
+
+  it('are none where the caller hung up before its turn on the connection', async () => {
+    const { id } = await first.api.newWallet();
+    const open = async () => /^asper_live_streams (\d+)$/m.exec((await second.api.get('/metrics')).text)?.[1];
+    expect(await open()).toBe('0');
+    const socket = connect(Number(new URL(second.api.url).port), '127.0.0.1');
+    socket.write(`GET /v1/wallets/${id}/stream HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(9));
+    await once(socket, 'data');
+    expect(await open()).toBe('1');
+    socket.destroy();
+    await delay(200);
+    expect(await open()).toBe('0');
+  });
 
   it('end with the process; what follows takes them up where they were', async () => {
     const service = await startService({ TEST_CLOCK: 'on' }, { database: first.database });

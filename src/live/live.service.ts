@@ -1,6 +1,7 @@
 /** The open streams of this process: who may have one, for how long, and that they end with it. */
 import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
+import { once } from 'node:events';
 import type { OutgoingHttpHeaders } from 'node:http';
 import { ContinuedAccess } from '../auth/continued-access.js';
 import type { KnownRequest } from '../caller.js';
@@ -62,6 +63,10 @@ export class LiveService implements OnApplicationBootstrap, BeforeApplicationShu
    * @throws {Problem} `wallet_not_found`, `system_wallet`, `validation_failed`, `too_many_streams`
    */
   async open(walletId: string, request: KnownRequest, reply: FastifyReply): Promise<void> {
+    const { raw } = reply;
+    if (!raw.socket && !raw.destroyed) await once(raw, 'socket'); // an earlier request of the connection has its answer first
+    // Whoever hung up before this moment, while who they are was looked up, would be held open for ever: 'close' has come.
+    if (raw.destroyed || reply.sent) return;
     const userId = request.principal?.userId;
     this.assertRoom(userId);
     const lastId = request.headers['last-event-id'];
@@ -74,7 +79,6 @@ export class LiveService implements OnApplicationBootstrap, BeforeApplicationShu
       isAllowed: this.access.of(request, 'wallets:read'),
     };
     this.streams.add(open);
-    const { raw } = reply;
     const leave = () => {
       stream.isOver = true;
       this.streams.delete(open);
