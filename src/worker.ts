@@ -4,7 +4,7 @@ import { STOP, type WorkerReport } from './worker.messages.js';
 import { readConfig } from './config.js';
 import { serve } from './serve.js';
 import { whyNotStarted } from './start-failure.js';
-import { takeAnswer } from './telemetry/worker.metrics.js';
+import { expectNoAnswers, takeAnswer } from './telemetry/worker.metrics.js';
 
 /** Serves until the primary says stop or is gone. The primary has opened the database and completed the environment. */
 export async function work(): Promise<void> {
@@ -19,7 +19,8 @@ export async function work(): Promise<void> {
     worker.on('message', (message) => (message === STOP ? end() : takeAnswer(message)));
     // Without its primary a worker would be ended by Node at once; what it has accepted is answered first.
     worker.exitedAfterDisconnect = true;
-    worker.on('disconnect', end);
+    worker.on('disconnect', () => (expectNoAnswers(), end()));
+    worker.on('error', () => undefined); // prom-client answers a primary that has just gone; 'disconnect' is acted on
     report({ url: serving.url });
   } catch (error) {
     report({ failure: whyNotStarted(error) }, () => process.exit(1));

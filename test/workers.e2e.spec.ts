@@ -245,6 +245,18 @@ describe('the end of several processes', () => {
     expect(balance).toBe(5_000);
   });
 
+  it('is in order for a worker that is asked for the metrics when its primary is gone', async () => {
+    const service = await start({ SHUTDOWN_GRACE_MS: '1000' });
+    const client = new WalletClient(service.api.url, 1);
+    expect((await client.get('/metrics')).status).toBe(200);
+    const asked = client.get('/metrics'); // and perhaps not answered yet
+    service.process.kill('SIGKILL');
+    expect([200, 503]).toContain((await asked).status);
+    await delay(100);
+    expect((await client.get('/metrics')).status).toBe(503);
+    await until(async () => (await connections(service)) === 0);
+  });
+
   it('stops the embedded PostgreSQL after the last worker', async () => {
     const dataDir = await newDataDir();
     const service = await start({ DATABASE_URL: '', DATA_DIR: dataDir });

@@ -20,8 +20,14 @@ export function metricsOfAll(): Promise<string | undefined> {
   return new Promise((resolve) => {
     const question: Question = { metricsOfAll: (count += 1) };
     asked.set(question.metricsOfAll, resolve);
-    cluster.worker!.send(question);
+    // Without a callback, to write to a primary that is gone ends the process.
+    cluster.worker!.send(question, (error: Error | null) => error && takeAnswer(question));
   });
+}
+
+/** In a worker: its primary is gone, and answers nobody who still waits. */
+export function expectNoAnswers(): void {
+  for (const metricsOfAll of asked.keys()) takeAnswer({ metricsOfAll });
 }
 
 /** In a worker: whether a message of the primary was an answer to {@link metricsOfAll}. */
