@@ -5,9 +5,11 @@ import { migrate } from './database/migrate.js';
 import { openEmbedded, type EmbeddedDatabase } from './database/embedded.js';
 import type { Serving } from './serve.js';
 import { whyNotStarted } from './start-failure.js';
-import { isLogJson, sayJson } from './telemetry/say.js';
+import { isLogJson, sayJson, surviveLostOutput } from './telemetry/say.js';
 
 const say = isLogJson(process.env) ? sayJson : (line: string) => console.log(line);
+
+surviveLostOutput();
 
 // Loaded by need: a primary does without the application and takes 110 MB instead of 195.
 if (cluster.isWorker) await import('./worker.js').then(({ work }) => work());

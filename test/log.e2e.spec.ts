@@ -1,12 +1,16 @@
 /** The log: a line for each request, and nothing in it that is a secret. */
 import { describe, expect, it } from '@jest/globals';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { open } from 'node:fs/promises';
 import { request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
+import { freePort } from '../src/database/embedded.system.js';
 import { redact } from '../src/telemetry/redact.js';
-import { expectStatus } from './support/client.js';
+import { expectStatus, WalletClient } from './support/client.js';
 import { newSecret } from './support/secured.js';
-import { failedStart, startService, type Service } from './support/service.js';
+import { ENTRY, failedStart, startService, TestDatabase, type Service } from './support/service.js';
 import { as, askForCode, Gateway, refresh, signIn, wrongOf } from './support/sign-in.js';
 
 interface Line {
@@ -18,6 +22,8 @@ interface Line {
   [field: string]: unknown;
 }
 
+/** Only there is a device that is always full. */
+const onLinux = process.platform === 'linux' ? it : it.skip;
 const JSON_LOG = { LOG_FORMAT: 'json', LOG_LEVEL: 'info' };
 const linesOf = (service: Service) =>
   service
@@ -110,6 +116,46 @@ describe('the log as JSON', () => {
     expect(lines.map(({ level }) => level)).toEqual(lines.map(() => 'info'));
     expect(lines.some(({ msg }) => /listens on/.test(msg))).toBe(true);
     expect(lines.filter(({ msg }) => msg === 'request')).toHaveLength(4);
+  });
+});
+
+describe.each(['json', 'text'])('a log that cannot be written, LOG_FORMAT=%s', (LOG_FORMAT) => {
+  /** Serves, complains of something, serves on, and ends in order. */
+  async function provoke(database: TestDatabase, api: WalletClient, child: ChildProcess): Promise<void> {
+    await database.query('ALTER TABLE users RENAME TO gone');
+    for (let n = 0; n < 3; n++) expectStatus(500, await api.get(`/v1/users/${randomUUID()}`));
+    await delay(200);
+    expect((await api.get('/health/live')).status).toBe(200);
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  }
+
+  it('does not end the service where its reader is gone', async () => {
+    const service = await startService({ LOG_FORMAT, LOG_LEVEL: 'info' }, { quiet: true });
+    service.process.stdout!.destroy();
+    service.process.stderr!.destroy();
+    await provoke(service.database, service.api, service.process);
+    await service.stop();
+  });
+
+  onLinux('does not end or hold up the service where the disk is full', async () => {
+    const database = await TestDatabase.create();
+    const port = await freePort();
+    const full = await open('/dev/full', 'w');
+    const child = spawn(process.execPath, [ENTRY], {
+      env: { PATH: process.env.PATH, PORT: String(port), DATABASE_URL: database.url, LOG_FORMAT, LOG_LEVEL: 'info' },
+      stdio: ['ignore', full.fd, full.fd],
+    });
+    const api = new WalletClient(`http://127.0.0.1:${port}`);
+    const isUp = () =>
+      api.get('/health/live').then(
+        () => true,
+        () => false,
+      );
+    for (const until = Date.now() + 20_000; !(await isUp()) && Date.now() < until;) await delay(100);
+    await provoke(database, api, child);
+    await full.close();
+    await database.drop();
   });
 });
 

@@ -22,6 +22,7 @@ export interface JsonLog {
 export function jsonLog(config: Config): JsonLog {
   // While one write is under way, the next gathers; nothing waits for a timer.
   const destination = pino.destination({ fd: 1, sync: false, maxLength: UNWRITTEN_BYTES_MAX });
+  survive(destination);
   const options = {
     level: config.logLevel,
     base: { pid: process.pid },
@@ -30,6 +31,17 @@ export function jsonLog(config: Config): JsonLog {
   };
   const isWanted = config.logLevel === 'info' || config.logLevel === 'debug';
   return { pino: pino(options, destination), ...(isWanted && { write: (line) => void destination.write(line) }) };
+}
+
+/**
+ * A full disk ends the log until there is room again, and not the service. What could not be written is written with the next
+ * line. At the exit it is lost: pino's last flush would try for ever, with the port still open.
+ */
+function survive(destination: ReturnType<typeof pino.destination>): void {
+  let isFailing = false;
+  destination.on('error', () => (isFailing = true)).on('write', () => (isFailing = false));
+  const flush = destination.flushSync.bind(destination);
+  destination.flushSync = () => isFailing || flush();
 }
 
 /** What Nest says of its own start-up (50 lines) is for `debug`. */

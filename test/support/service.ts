@@ -162,7 +162,7 @@ export async function startService(
 }
 
 /** What ships, made by bundle.js. */
-const ENTRY = path.resolve('dist/service/main.js');
+export const ENTRY = path.resolve('dist/service/main.js');
 export const CLI = path.join(path.dirname(ENTRY), 'cli.js');
 
 /** Runs the service until it stops by itself; its exit code and everything it said. */
