@@ -12,7 +12,9 @@ import { problemBody, type ErrorCode } from './errors.js';
 const HEADER_BYTES_MAX = 16 * 1024;
 /** By then a request must have arrived, body and all: whoever sends a byte a second holds no connection for long. */
 const REQUEST_TIMEOUT_MS = 30_000;
-/** How often connections are held against it. */
+/** A connection on which nothing moves for so long, or twice as long, is cut off. A live stream beats every 15 seconds. */
+const STALLED_MS_MAX = 30_000;
+/** How often connections are held against the time of a request. */
 const CHECK_PERIOD_MS = 5_000;
 
 /** The part of Fastify's options that is about the transport. */
@@ -21,6 +23,9 @@ export function serverOptions(config: Config) {
     // SECURITY: `X-Forwarded-For` counts from these alone; from anybody else it is a text that the caller made up.
     trustProxy: config.trustedProxies.length > 0 ? config.trustedProxies : false,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    // Of any answer that has begun, also of a file whose reader has stopped: it would hold up a shutdown for ever. Longer than
+    // whoever waits for an answer has to wait; a reader that takes a little now and then may be as slow as it likes.
+    connectionTimeout: Math.max(STALLED_MS_MAX, config.requestDeadlineMs + CHECK_PERIOD_MS),
     http: { maxHeaderSize: HEADER_BYTES_MAX, connectionsCheckingInterval: CHECK_PERIOD_MS },
     clientErrorHandler: refuseUnreadable,
   };
