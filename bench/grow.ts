@@ -26,6 +26,8 @@ import { EXTERNAL_STRIPE, openWallets } from './wallets.js';
 const WALLETS = 1_000;
 const CONNECTIONS = 256;
 const WARM_UP_SECONDS = 2;
+/** After a checkpoint the first change of each page writes all of it to the log; by then most leaves of the keys' index have had theirs. */
+const FADED_AFTER_SECONDS = 30;
 
 interface Phase {
   name: string;
@@ -33,6 +35,8 @@ interface Phase {
   isGrown: boolean;
   /** Which the ratio is taken to, within the same round. */
   against?: string;
+  /** Not right after the checkpoint, but where a ledger is for most of the quarter of an hour between two of them. */
+  isLater?: boolean;
   job: Pick<LoadJob, 'wallets' | 'first' | 'stride'>;
 }
 
@@ -100,6 +104,7 @@ export async function grow(server: BenchServer, options: Options, { cleanUp, set
 function phasesOf({ wallets }: Growth): Phase[] {
   const spread = { wallets: WALLETS, first: 7, stride: Math.floor(wallets / WALLETS) };
   const [p1, newest] = ['P1, empty', 'one wallet, no history'];
+  const later = `${p1}, later`;
   return [
     { name: p1, isGrown: false, job: { wallets: WALLETS } },
     { name: 'P1, grown', isGrown: true, against: p1, job: spread },
@@ -107,6 +112,8 @@ function phasesOf({ wallets }: Growth): Phase[] {
     { name: 'one wallet, empty', isGrown: false, against: p1, job: { wallets: 1 } },
     { name: newest, isGrown: true, against: 'one wallet, empty', job: { wallets: 1, first: wallets - 1 } },
     { name: 'one wallet, a tenth of all', isGrown: true, against: newest, job: { wallets: 1, first: BUSY_WALLET } },
+    { name: later, isGrown: false, isLater: true, job: { wallets: WALLETS } },
+    { name: 'P1, grown, later', isGrown: true, isLater: true, against: later, job: spread },
   ];
 }
 
@@ -124,12 +131,18 @@ async function runDebits(
     samples.get(name)!.push(await measureDebits(generator, isGrown ? ledgers.grown : ledgers.empty, load));
   };
   for (const phase of phases.slice(0, 2)) await measure(phase, WARM_UP_SECONDS);
-  for (let round = 1; round <= rounds; round++) {
-    for (const phase of phases) {
-      say(`round ${round} of ${rounds}: ${phase.name}`);
-      await measure(phase, seconds);
+  const inRounds = async (own: Phase[]) => {
+    for (let round = 1; round <= rounds; round++) {
+      for (const phase of own) {
+        say(`round ${round} of ${rounds}: ${phase.name}`);
+        await measure(phase, seconds);
+      }
     }
-  }
+  };
+  await inRounds(phases.filter(({ isLater }) => !isLater));
+  say(`${FADED_AFTER_SECONDS} s later`);
+  await measure(phases.at(-1)!, FADED_AFTER_SECONDS);
+  await inRounds(phases.filter(({ isLater }) => isLater));
   return samples;
 }
 

@@ -21,6 +21,7 @@ export interface Figures extends Latencies {
   loadedMB?: number;
   /** More memory than before. */
   addedMB?: number;
+  addedAgainMB?: number;
   /** Memory of one open stream. */
   streamKB?: number;
 }
@@ -39,6 +40,7 @@ export const FIGURES: Record<Figure, { name: string; unit: string }> = {
   idleMB: { name: 'memory, idle', unit: ' MB' },
   loadedMB: { name: 'memory, under P1', unit: ' MB' },
   addedMB: { name: 'added memory', unit: ' MB' },
+  addedAgainMB: { name: 'added by a second one', unit: ' MB' },
   streamKB: { name: 'memory of each', unit: ' KB' },
 };
 

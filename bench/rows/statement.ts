@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Bench } from '../bench.js';
 import { fillWallet } from '../many-entries.js';
 import { MemoryWatch, residentMB } from '../memory.js';
+import type { Served } from '../processes.js';
 import type { Row, Sample } from '../row.js';
 import { connectTo } from '../server.js';
 import { walletIdOf } from '../wallet-ids.js';
@@ -22,7 +23,10 @@ class LongStatement implements Row {
   readonly partOf = 'P10';
   /** Its spread is small (19.3 to 20.0 MB), its time long. */
   readonly roundsMax = 1;
-  readonly goals: Row['goals'] = [{ figure: 'addedMB', most: 50 }];
+  readonly goals: Row['goals'] = [
+    { figure: 'addedMB', most: 50 },
+    { figure: 'addedAgainMB', most: 50 },
+  ];
   private entries = 0;
   private databaseUrl!: string;
 
@@ -44,15 +48,22 @@ class LongStatement implements Row {
   async measure(bench: Bench): Promise<Sample> {
     const service = await bench.serve(this.databaseUrl);
     await linesOf(service.url, bench.options.token, '?end_date=2000-01-01');
-    await delay(SETTLE_MS);
-    const before = await residentMB(service.pid);
-    const memory = new MemoryWatch(service.pid, 20);
-    const lines = await linesOf(service.url, bench.options.token);
-    const most = await memory.end();
+    const addedMB = await this.added(service, bench.options.token);
+    const addedAgainMB = await this.added(service, bench.options.token);
     await service.stop();
+    return { addedMB, addedAgainMB };
+  }
+
+  /** The first one finds a nursery that the new process has not used yet; what the statement itself takes is what a second one adds. */
+  private async added({ pid, url }: Served, token?: string): Promise<number | undefined> {
+    await delay(SETTLE_MS);
+    const before = await residentMB(pid);
+    const memory = new MemoryWatch(pid, 20);
+    const lines = await linesOf(url, token);
+    const most = await memory.end();
     // A header, `opening` and `closing`.
     if (lines !== this.entries + 3) throw new Error(`a statement of ${lines} lines instead of ${this.entries + 3}`);
-    return before === undefined || most === undefined ? {} : { addedMB: most - before };
+    return before === undefined || most === undefined ? undefined : most - before;
   }
 }
 
