@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { setTimeout as delay } from 'node:timers/promises';
 import { duplicates } from './scenarios/duplicates.js';
 import { expectStatus, type Problem, type WalletClient } from './support/client.js';
 import { CommitCutter } from './support/proxy.js';
@@ -108,6 +109,21 @@ describe('idempotency keys', () => {
     expect(executed).toBe(0);
   });
 
+  it('answer the rightful repeat also while another request with the key is under way', async () => {
+    const wallet = await api().newWallet('10.00');
+    const first = expectStatus(201, await api().debit(wallet.id, '1.00', {}, 'rightful'));
+    const [wrong, right] = await services[0]!.database.locking(wallet.id, async () => {
+      const sent = [api().debit(wallet.id, '2.00', {}, 'rightful')];
+      await delay(200); // it waits for the wallet
+      sent.push(api().debit(wallet.id, '1.00', {}, 'rightful'));
+      await delay(200);
+      return sent;
+    });
+    expect([(await right!).status, (await right!).body]).toEqual([201, first]);
+    expect((await wrong!).body.code).toBe('idempotency_key_reused');
+    expect((await api().wallet(wallet.id)).balance).toBe('9.00');
+  });
+
   it('keep a refusal as the outcome, even once the money is there', async () => {
     const wallet = await api().newWallet('1.00');
     const first = await api().debit(wallet.id, '5.00', {}, 'refusal-1');
@@ -136,6 +152,8 @@ describe('idempotency keys', () => {
       status_code: 422,
       body: { code: 'insufficient_funds', status: 422, type: '/errors/insufficient_funds' },
     });
+    await api().debit(wallet.id, '1.00', {}, 'café'); // in UTF-8, as most clients send it
+    expect((await api().get('/v1/idempotency-keys/caf%C3%A9')).body).toMatchObject({ key: 'café', status_code: 201 });
     expect((await api().get<Problem>('/v1/idempotency-keys/never')).body.code).toBe('idempotency_key_not_found');
   });
 

@@ -37,7 +37,7 @@ export class IdempotencyService {
   /**
    * Runs a request unless the same one is under way, in which case its answer is shared.
    * @param request everything that makes it the same request, in a fixed order; hashed as JSON.
-   * @throws {Problem} `idempotency_key_reused` where the key is under way for another request.
+   * @throws {Problem} `idempotency_key_reused` where another request that was under way turns out to have the key.
    */
   async once<Body extends object>(
     caller: Caller,
@@ -48,10 +48,11 @@ export class IdempotencyService {
     // Neither can contain NUL, so two callers never share an id.
     const id = `${caller.scope}\0${caller.idempotencyKey}`;
     const fingerprint = fingerprintOf(request);
-    const other = this.inFlight.get(id);
-    if (other) {
-      assertSameRequest(other.fingerprint, fingerprint);
-      return shared(other.answer as Promise<Answer<Body>>);
+    for (let other = this.inFlight.get(id); other; other = this.inFlight.get(id)) {
+      if (other.fingerprint === fingerprint) return shared(other.answer as Promise<Answer<Body>>);
+      // Which of the two the key belongs to is known when that one has its outcome: it may be the one that is wrong here, and
+      // this one the repeat of what was executed long ago.
+      if (await hasKept(other.answer)) assertSameRequest(other.fingerprint, fingerprint);
     }
     const answer = run(fingerprint);
     this.inFlight.set(id, { fingerprint, answer });
@@ -168,6 +169,17 @@ function canonical(value: unknown): unknown {
 function assertSameRequest(known: string, asked: string): void {
   if (known !== asked) {
     throw new Problem('idempotency_key_reused', 'This key was used for a request with other contents.');
+  }
+}
+
+/** Whether what comes of a request is what its key keeps. */
+async function hasKept(answer: Promise<Answer>): Promise<boolean> {
+  try {
+    await answer;
+    return true;
+  } catch (error) {
+    if (!(error instanceof Problem) || error.status >= 500) return false;
+    return error.code !== 'validation_failed' && error.code !== 'idempotency_key_reused';
   }
 }
 

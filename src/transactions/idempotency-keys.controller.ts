@@ -24,13 +24,19 @@ export class IdempotencyKeysController {
   @ApiOkResponse({ type: IdempotencyKeyBody })
   @ApiErrors('validation_failed', 'idempotency_key_not_found', 'database_unavailable')
   async read(@Param() { key }: IdempotencyKeyParam, @CurrentCaller() caller: Caller): Promise<IdempotencyKeyBody> {
-    const found = await this.idempotency.find(caller, key);
+    const found = (await this.idempotency.find(caller, key)) ?? (await this.findAsSent(caller, key));
     if (!found) throw new Problem('idempotency_key_not_found', 'Nothing was executed under this key.');
     const created_at = found.createdAt.toISOString();
     if (found.kind === 'executed') {
       return { key, status_code: 201, body: await this.transactions.read(found.transactionId, caller), created_at };
     }
     return { key, status_code: found.statusCode, body: await this.bodyOf(found.statusCode, found.body), created_at };
+  }
+
+  /** A header is a text of bytes, a path one of UTF-8: beyond ASCII the same key is two texts. */
+  private async findAsSent(caller: Caller, key: string) {
+    const sent = Buffer.from(key).toString('latin1');
+    return sent === key ? undefined : this.idempotency.find(caller, sent);
   }
 
   private async bodyOf(statusCode: number, body: object): Promise<object> {
