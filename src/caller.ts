@@ -73,7 +73,7 @@ function readKey(value: string | string[] | undefined): string | undefined {
 /** An ETag is the version in quotes; `*` and its absence ask for nothing in particular. */
 function readIfMatch(value: string | undefined): number | undefined {
   if (value === undefined || value === '*') return undefined;
-  const version = /^(?:W\/)?"?([1-9][0-9]{0,8})"?$/.exec(value.trim())?.[1];
+  const version = /^(?:W\/)?"?([1-9][0-9]{0,9})"?$/.exec(value.trim())?.[1];
   if (!version) throw Problem.field('If-Match', 'must be the ETag that a read answered, such as "3"');
   return Number(version);
 }

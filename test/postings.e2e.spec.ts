@@ -201,4 +201,21 @@ describe('postings', () => {
     ];
     for (const query of wrong) expect((await service.api.get(`/v1/transactions?${query}`)).status).toBe(422);
   });
+
+  it('go on when the versions of a wallet, which are integers, are used up', async () => {
+    const wallet = await service.api.newWallet('10.00');
+    const last = { 'if-match': '"2000000000"' };
+    await service.database.query('UPDATE wallets SET version = 1999999999 WHERE id = $1', [wallet.id]);
+    for (const version of [2_000_000_000, 1, 2]) {
+      expectStatus(201, await service.api.debit(wallet.id, '1.00'));
+      expect((await service.api.wallet(wallet.id)).version).toBe(version);
+    }
+    const stale = await service.api.call<{ code: string }>(
+      'POST',
+      `/v1/wallets/${wallet.id}/debits`,
+      { amount: 1 },
+      last,
+    );
+    expect(stale.body.code).toBe('precondition_failed');
+  });
 });

@@ -1,6 +1,7 @@
 /** The life of a hold: reserved, changed, captured, voided or expired. Pure. */
 import { formatAmount } from '../money.js';
 import {
+  nextVersion,
   refuse,
   type Capture,
   type ChangeHold,
@@ -136,7 +137,7 @@ export function* releaseExpired(ledger: Ledger): Generator<HoldStep> {
 function end(ledger: Ledger, hold: HoldState, status: 'voided' | 'expired', actor: string): Posted {
   const wallet = ledger.wallet(hold.walletId);
   wallet.heldMinor -= remainingOf(hold);
-  wallet.version += 1;
+  nextVersion(wallet);
   settleFloor(wallet);
   forgetExpiry(wallet);
   hold.status = status;
@@ -151,7 +152,7 @@ function activeRefusal(hold: HoldState): Refusal | undefined {
 
 function holdBack(wallet: WalletState, amountMinor: bigint, { expiresAt }: HoldState): void {
   wallet.heldMinor += amountMinor;
-  wallet.version += 1;
+  nextVersion(wallet);
   if (!wallet.holdsExpireAt || expiresAt < wallet.holdsExpireAt) wallet.holdsExpireAt = expiresAt;
   settleFloor(wallet);
 }

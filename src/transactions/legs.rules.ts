@@ -4,6 +4,7 @@ import { ERRORS } from '../errors.js';
 import { BALANCE_MINOR_MAX, formatAmount } from '../money.js';
 import { entryHash, transactionDigest, type Hash } from './entry.hash.js';
 import {
+  nextVersion,
   refuse,
   type Ledger,
   type Leg,
@@ -169,7 +170,7 @@ function moveWallet(wallet: WalletState, leg: number, amountMinor: bigint, diges
   wallet.balanceMinor += amountMinor;
   if (amountMinor > 0n) wallet.creditedMinor += amountMinor;
   wallet.entryCount += 1;
-  wallet.version += 1;
+  nextVersion(wallet);
   const entry: PostedEntry = {
     walletId: wallet.id,
     currency: wallet.currency,

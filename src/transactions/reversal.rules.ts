@@ -1,7 +1,7 @@
 /** Undoing a transaction, whole or in parts that never exceed it. Pure. */
 import type { CallersAct } from '../audit/audit.service.js';
 import { formatAmount } from '../money.js';
-import { refuse, type Ledger, type Leg, type Outcome, type Refusal, type Reversal } from './ledger.js';
+import { nextVersion, refuse, type Ledger, type Leg, type Outcome, type Refusal, type Reversal } from './ledger.js';
 import { legsRefusal, moveMoney, type Terms } from './legs.rules.js';
 
 /** A leg of the original, and how much of it has not been given back, without sign. */
@@ -31,7 +31,7 @@ export function reverse(ledger: Ledger, posting: Reversal): Outcome {
 
   // Every wallet of the original moves on, also where its leg rounds to nothing: under LOCKING=optimistic it is the
   // version guard that keeps two reversals from giving back the same money.
-  for (const walletId of new Set(rest.map((leg) => leg.walletId))) ledger.wallet(walletId).version += 1;
+  for (const walletId of new Set(rest.map((leg) => leg.walletId))) nextVersion(ledger.wallet(walletId));
   const transaction = moveMoney(
     ledger,
     {

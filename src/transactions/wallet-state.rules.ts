@@ -2,6 +2,7 @@
 import type { CallersAct } from '../audit/audit.service.js';
 import { formatAmount } from '../money.js';
 import {
+  nextVersion,
   refuse,
   type ChangeStatus,
   type Ledger,
@@ -30,7 +31,7 @@ export function changeStatus(ledger: Ledger, posting: ChangeStatus): Outcome {
   }
   wallet.status = posting.status;
   wallet.freezeMode = posting.freezeMode ?? null;
-  wallet.version += 1;
+  nextVersion(wallet);
   const statusChange = {
     id: posting.id,
     walletId: wallet.id,
