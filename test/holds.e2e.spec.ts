@@ -168,6 +168,19 @@ describe('holds', () => {
     expect((await api().readHold(first.body.id)).captured).toBe('10.00');
   });
 
+  it('answer a repeated key also after the time that it asked for, which a mistake does not use up', async () => {
+    const { wallet, hold } = await held('70.00');
+    const soon = { expires_at: inMs(700) };
+    const first = expectStatus(201, await api().hold(wallet.id, '10.00', soon, 'short-hold'));
+    const change = () => api().changeHold(hold.id, soon, { 'idempotency-key': 'short-change' });
+    const changed = expectStatus(200, await change());
+    await delay(800);
+    expect(await api().hold(wallet.id, '10.00', soon, 'short-hold')).toMatchObject({ status: 201, body: first });
+    expect(await change()).toMatchObject({ status: 200, body: changed });
+    expect((await api().hold(wallet.id, '10.00', soon, 'late-hold')).body.errors?.[0]?.field).toBe('expires_at');
+    expectStatus(201, await api().hold(wallet.id, '10.00', {}, 'late-hold'));
+  });
+
   it('refuse what cannot be, and name the field', async () => {
     const { wallet, hold } = await held('10.00');
     const dollars = await api().newWallet(undefined, { currency: 'USD' });
@@ -182,6 +195,8 @@ describe('holds', () => {
     expect((await api().capture(hold.id, { to_wallet_id: dollars.id })).body.code).toBe('currency_mismatch');
     expect((await api().capture('01890000-0000-7000-8000-000000000001')).body.code).toBe('hold_not_found');
     expect((await api().hold('01890000-0000-7000-8000-000000000001', '1.00')).body.code).toBe('wallet_not_found');
+    const forged = Buffer.from('1:999999999999999999').toString('base64url');
+    expect(await field(api().get(`/v1/holds/${hold.id}/changes?cursor=${forged}`))).toBe('cursor');
     expect((await api().readHold(hold.id)).version).toBe(1);
   });
 

@@ -21,7 +21,10 @@ import type { HoldAction } from './hold.entity.js';
 /** Sets money aside. Under law 3 it counts like money that is gone. */
 export function reserve(ledger: Ledger, posting: Reserve): Outcome {
   const wallet = ledger.wallet(posting.walletId);
-  const reason = statusRefusal(wallet, true) ?? availableRefusal(wallet, availableOf(wallet), -posting.amountMinor);
+  const reason =
+    expiryRefusal(ledger, posting.expiresAt) ??
+    statusRefusal(wallet, true) ??
+    availableRefusal(wallet, availableOf(wallet), -posting.amountMinor);
   if (reason) return reason;
   const hold: HoldState = {
     id: posting.id,
@@ -51,6 +54,7 @@ export function changeHold(ledger: Ledger, posting: ChangeHold): Outcome {
   const raiseMinor = amountMinor - hold.amountMinor;
   const reason =
     activeRefusal(hold) ??
+    expiryRefusal(ledger, posting.expiresAt) ??
     (raiseMinor > 0n
       ? (statusRefusal(wallet, true) ?? availableRefusal(wallet, availableOf(wallet), -raiseMinor))
       : undefined);
@@ -142,6 +146,12 @@ function end(ledger: Ledger, hold: HoldState, status: 'voided' | 'expired', acto
   forgetExpiry(wallet);
   hold.status = status;
   return step(ledger, hold, status, actor);
+}
+
+function expiryRefusal({ now }: Ledger, expiresAt: Date | undefined): Refusal | undefined {
+  if (expiresAt === undefined || expiresAt > now) return undefined;
+  const [field, message] = ['expires_at', 'must be in the future'];
+  return refuse('validation_failed', `${field} ${message}`, [{ field, message }]);
 }
 
 function activeRefusal(hold: HoldState): Refusal | undefined {

@@ -9,7 +9,7 @@ import { Problem } from '../errors.js';
 import type { Answer } from '../idempotency/idempotency.service.js';
 import { newId } from '../ids.js';
 import { formatAmount } from '../money.js';
-import { CURSOR_ID, CURSOR_SEQ, pageOf, readCursor, type Page, type PageQuery } from '../paging.js';
+import { CURSOR_ID, CURSOR_VERSION, pageOf, readCursor, type Page, type PageQuery } from '../paging.js';
 import { ExternalWallets } from '../wallets/external-wallets.js';
 import { WalletCurrencies } from '../wallets/wallet-currencies.js';
 import { readAmount } from '../wallets/wallets.service.js';
@@ -133,7 +133,7 @@ export class HoldsService {
   /** What happened to a hold, latest first. @throws {Problem} `hold_not_found` */
   async changes(holdId: string, query: PageQuery): Promise<Page<HoldChangeBody>> {
     const { currency } = await this.find(holdId);
-    const after = readCursor(query.cursor, CURSOR_SEQ) ?? '999999999';
+    const after = readCursor(query.cursor, CURSOR_VERSION) ?? '999999999';
     const rows: RawRow[] = await this.dataSource.query(
       'SELECT * FROM hold_changes WHERE hold_id = $1 AND version < $2 ORDER BY version DESC LIMIT $3',
       [holdId, after, query.limit + 1],
@@ -146,12 +146,14 @@ export class HoldsService {
     );
   }
 
-  /** @throws {Problem} on a time that has passed, or is more than a year away */
+  /**
+   * That it is to come is for the rules to say: the request that repeats a key may come after that time.
+   * @throws {Problem} on a time that is more than a year away
+   */
   private expiryOf(text: string | undefined): Date | undefined {
     const expiresAt = instantOf(text);
     if (!expiresAt) return undefined;
     const fromNowMs = expiresAt.getTime() - this.clock.now();
-    if (fromNowMs <= 0) throw Problem.field('expires_at', 'must be in the future');
     if (fromNowMs > HOLD_DAYS_MAX * DAY_MS) throw Problem.field('expires_at', `must be within ${HOLD_DAYS_MAX} days`);
     return expiresAt;
   }

@@ -290,7 +290,9 @@ export class PostingEngine implements BeforeApplicationShutdown {
     decisions.forEach((decision, i) => {
       const instruction = instructions[i]!;
       if (instruction.isDryRun) return;
-      if (instruction.key !== undefined) keyRows.push(keyRow(instruction, decision));
+      // A mistake in a field leaves the key free, as it does where it is found before.
+      const isMistake = decision.refusal?.code === 'validation_failed';
+      if (instruction.key !== undefined && !isMistake) keyRows.push(keyRow(instruction, decision));
       if (decision.refusal) return;
       for (const outcome of decision.outcomes) if (outcome.kind === 'posted') take(outcome);
     });
