@@ -66,5 +66,5 @@ export const CURSOR_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 export const CURSOR_SEQ = /^[1-9][0-9]{0,17}$/;
 /** The version of a row: an `integer` of the database. */
 export const CURSOR_VERSION = /^[1-9][0-9]{0,8}$/;
-/** Microseconds since 1970, and an id. */
-export const CURSOR_TIME_ID = /^\d{1,16}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** Microseconds since 1970, or before it, and an id. */
+export const CURSOR_TIME_ID = /^-?\d{1,16}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

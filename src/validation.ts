@@ -81,6 +81,12 @@ export function readInstant(value: unknown): Date | undefined {
   return new Date(value);
 }
 
+/** The same instant in UTC, to the last digit. PostgreSQL reads no offset of 16 hours or more, which RFC 3339 allows. */
+export function inUtc(instant: string): string {
+  const fraction = /\.\d+/.exec(instant)?.[0] ?? '';
+  return `${new Date(instant).toISOString().slice(0, 19)}${fraction}Z`;
+}
+
 /** A calendar day: `2026-01-31`. */
 export function IsDay() {
   return rule('isDay', (value) => (isDay(value) ? undefined : 'must be a day such as "2026-01-31", from 1900 to 2199'));

@@ -86,6 +86,26 @@ describe('a large ledger', () => {
     expect((await service.api.get(`/v1/transactions?${query}`)).status).toBe(422);
   });
 
+  it('is paged by effective time also before 1970, and within times of any offset', async () => {
+    const wallet = await service.api.newWallet();
+    for (const year of [1950, 1960, 1969]) {
+      const effective = { effective_at: `${year}-12-31T23:59:59.5Z` };
+      expectStatus(201, await service.api.credit(wallet.id, year, effective));
+    }
+    const list = (path: string, query: string) =>
+      service.api.get<{ data: TransactionBody[]; next_cursor: string }>(`${path}?${query.replaceAll('+', '%2B')}`);
+    const times = 'effective_from=1951-01-01T23:58:59.5+23:59&effective_before=1970-01-01T00:00:00Z&limit=1';
+    const first = expectStatus(200, await list('/v1/transactions', times));
+    const second = expectStatus(200, await list('/v1/transactions', `${times}&cursor=${first.next_cursor}`));
+    expect([first, second].map(({ data }) => data[0]!.amount)).toEqual(['1969.00', '1960.00']);
+    const third = expectStatus(200, await list('/v1/transactions', `${times}&cursor=${second.next_cursor}`));
+    expect(third).toMatchObject({ data: [{ amount: '1950.00' }], next_cursor: null });
+    const own = `/v1/wallets/${wallet.id}/entries`;
+    const later = expectStatus(200, await list(own, 'effective_from=1960-12-31T00:00:59.501-23:59'));
+    expect(later.data.map(({ amount }) => amount)).toEqual(['1969.00']);
+    expect(expectStatus(200, await list(own, 'created_before=1999-12-31T23:59:59+16:00')).data).toEqual([]);
+  });
+
   it('is grown by the bench so that all laws hold', async () => {
     const database = await TestDatabase.create();
     try {

@@ -8,6 +8,7 @@ import { placeOf } from '../events/event-id.js';
 import { typesOf } from '../events/events.queries.js';
 import { IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
 import { CURSOR_ID, pageOf, readCursor, type Page } from '../paging.js';
+import { inUtc } from '../validation.js';
 import { WebhookDelivery } from './webhook.entities.js';
 import { insertDeliveries, toDue } from './webhook.store.js';
 import {
@@ -85,7 +86,14 @@ async function oneEvent(runner: QueryRunner, id: string): Promise<RawRow[]> {
 
 async function within(runner: QueryRunner, endpointId: string, names: string[], { from, before, only }: ReplayDto) {
   const types = names.length === 0 ? null : typesOf(names, 'types');
-  const parameters = [from, before ?? null, types, only === 'dead', endpointId, REPLAYED_MAX + 1];
+  const parameters = [
+    inUtc(from!),
+    before === undefined ? null : inUtc(before),
+    types,
+    only === 'dead',
+    endpointId,
+    REPLAYED_MAX + 1,
+  ];
   const rows = (await runner.query(WITHIN, parameters)) as RawRow[];
   if (rows.length <= REPLAYED_MAX) return rows;
   throw Problem.field('before', `must be earlier: more than ${REPLAYED_MAX} events lie in this time`);
