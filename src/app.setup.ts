@@ -12,6 +12,7 @@ import { sendProblem } from './error.filter.js';
 import { ACCESS_TOKEN, API_KEY } from './auth/access.js';
 import { Problem } from './errors.js';
 import { InFlight } from './in-flight.js';
+import { readAmountsToTheDigit } from './json.body.js';
 import { declareUnreadable } from './openapi.js';
 import { jsonLog, JsonLogger, TextLogger } from './telemetry/log.js';
 import { Metrics } from './telemetry/metrics.js';
@@ -46,7 +47,7 @@ export async function createApp(config: Config, module?: Type | DynamicModule): 
   const app = await NestFactory.create<NestFastifyApplication>(module ?? AppModule.with(config), adapter, {
     logger: lines ? new JsonLogger(lines.pino) : new TextLogger(config),
     abortOnError: false,
-    // Fastify's own JSON parser stays; Nest would add one for forms, which other sites' pages can send unasked.
+    // Fastify's own JSON parser does it; Nest would add one for forms, which other sites' pages can send unasked.
     bodyParser: false,
   });
   const fastify = adapter.getInstance();
@@ -56,6 +57,7 @@ export async function createApp(config: Config, module?: Type | DynamicModule): 
   fastify.decorateReply('problem', '');
   fastify.decorateReply('groupSize', 0);
   fastify.removeContentTypeParser('text/plain');
+  readAmountsToTheDigit(fastify);
   fastify.server.maxHeadersCount = 0; // Node would drop what is beyond 2,000 without a word; 16 KiB bound them
   fastify.addHook('onRequest', (request, reply, done) => {
     begin(request, reply);

@@ -56,9 +56,10 @@ function refuseTraps(value: unknown, path = ''): void {
   for (const [name, own] of Object.entries(value)) {
     if (name in Object.prototype || name === 'prototype')
       throw Problem.field(path + name, 'is not a field of this request');
-    if (!Array.isArray(own)) continue;
-    if (own.includes(null)) throw Problem.field(path + name, 'must be a list of objects');
-    own.forEach((item, i) => refuseTraps(item, `${path}${name}.${i}.`));
+    // Of metadata as well: what is kept under a key would be less than what was sent.
+    if (!Array.isArray(own)) refuseTraps(own, `${path}${name}.`);
+    else if (own.includes(null)) throw Problem.field(path + name, 'must be a list of objects');
+    else own.forEach((item, i) => refuseTraps(item, `${path}${name}.${i}.`));
   }
 }
 

@@ -55,7 +55,27 @@ describe('what comes in', () => {
     ]) {
       expect((await service.api.post(`/v1/wallets/${wallet.id}/credits`, raw)).status).toBeGreaterThanOrEqual(400);
     }
+    // What JSON.parse would round, or take for another way to write it.
+    for (const amount of ['99.999999999999999999', '1.00000000000000001', '1e1', '1E1', '0.1e+1', '100e-2']) {
+      const field = async (path: string, raw: string) =>
+        (await service.api.post<Problem>(path, raw)).body.errors?.map((error) => error.field);
+      const leg = `{ "wallet_id": "${wallet.id}", "amount": -1 }, { "wallet_id": "${wallet.id}", "amount" :${amount}}`;
+      expect(await field(`/v1/wallets/${wallet.id}/credits`, `{"amount":${amount}}`)).toEqual(['amount']);
+      expect(await field('/v1/transactions', `{"entries": [${leg}]}`)).toEqual(['entries.1.amount']);
+      expect(await field(`/v1/wallets/${wallet.id}/debits`, `{"amount":1,"minimum_balance":${amount}}`)).toEqual([
+        'minimum_balance',
+      ]);
+    }
     expect(await service.api.wallet(wallet.id)).toEqual(wallet);
+  });
+
+  it('keeps texts that look like amounts as they are', async () => {
+    const wallet = await service.api.newWallet();
+    const description = '{"amount": 1e3, "amount": 99.999999999999999999}';
+    expect((await service.api.credit(wallet.id, 1.5, { description })).body).toMatchObject({
+      amount: '1.50',
+      description,
+    });
   });
 
   it('is refused with fields that nobody asked for', async () => {
@@ -73,6 +93,14 @@ describe('what comes in', () => {
       expect((await service.api.debit(wallet.id, '1.00', extra)).body).toMatchObject({
         status: 422,
         errors: [{ field }],
+      });
+    }
+    for (const name of ['constructor', 'toString', 'prototype']) {
+      expect(
+        (await service.api.debit(wallet.id, '1.00', { metadata: { plan: 'gold', [name]: 'x' } })).body,
+      ).toMatchObject({
+        status: 422,
+        errors: [{ field: `metadata.${name}` }],
       });
     }
     expect(
