@@ -42,6 +42,7 @@ describe('users', () => {
       undefined,
       ['+14155550101'],
       '1'.repeat(33),
+      '+49123456789012345', // German plans have such, E.164 has not
     ]) {
       expect((await register(wrong)).body).toMatchObject({ status: 422, errors: [{ field: 'phone_number' }] });
     }

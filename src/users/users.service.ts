@@ -142,7 +142,8 @@ export class UsersService {
    */
   phoneNumber(text: string): string {
     const phone = parsePhoneNumberFromString(text, this.config.defaultPhoneRegion);
-    if (phone?.isPossible()) return phone.number;
+    // Some plans have national numbers that are longer than E.164, and the table, allow.
+    if (phone?.isPossible() && E164.test(phone.number)) return phone.number;
     const region = this.config.defaultPhoneRegion;
     throw Problem.field(
       'phone_number',
@@ -150,6 +151,8 @@ export class UsersService {
     );
   }
 }
+
+const E164 = /^\+[1-9]\d{1,14}$/;
 
 /** Turns the violated unique constraint into the error that a caller understands. */
 async function takingPhoneNumber(write: Promise<unknown>): Promise<void> {
