@@ -11,7 +11,22 @@ const LONG_AMOUNTS =
 
 export function readAmountsToTheDigit(fastify: FastifyInstance): void {
   const parse = fastify.getDefaultJsonParser('error', 'error');
-  fastify.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    void parse(request, (body as string).replace(LONG_AMOUNTS, '$1"$2"'), done);
+  fastify.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body: string, done) => {
+    const marked = body.replace(LONG_AMOUNTS, '$1"$2"');
+    if (marked === body) return void parse(request, body, done);
+    void parse(request, marked, (error, read) => {
+      if (!error) leaveMetadata(read, JSON.parse(body));
+      done(error, read);
+    });
   });
+}
+
+/** Metadata is the caller's own: what looks like an amount there stays the number that it is. */
+function leaveMetadata(marked: unknown, plain: unknown): void {
+  if (typeof marked !== 'object' || marked === null) return;
+  const [to, from] = [marked, plain] as Array<Record<string, unknown>>;
+  for (const name of Object.keys(to!)) {
+    if (name === 'metadata') to![name] = from![name];
+    else leaveMetadata(to![name], from![name]);
+  }
 }

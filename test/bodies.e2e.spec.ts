@@ -69,12 +69,12 @@ describe('what comes in', () => {
     expect(await service.api.wallet(wallet.id)).toEqual(wallet);
   });
 
-  it('keeps texts that look like amounts as they are', async () => {
+  it('keeps texts and metadata that look like amounts as they are', async () => {
     const wallet = await service.api.newWallet();
     const description = '{"amount": 1e3, "amount": 99.999999999999999999}';
-    expect((await service.api.credit(wallet.id, 1.5, { description })).body).toMatchObject({
-      amount: '1.50',
-      description,
+    const metadata = { amount: 0.30000000000000004, minimum_balance: 1e300 };
+    expect((await service.api.credit(wallet.id, 1.5, { description, metadata })).body).toMatchObject({
+      ...{ amount: '1.50', description, metadata },
     });
   });
 
