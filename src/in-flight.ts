@@ -72,10 +72,11 @@ export class InFlight implements OnApplicationBootstrap, BeforeApplicationShutdo
   private check(): void {
     const before = performance.now() - this.config.requestDeadlineMs;
     for (const [reply, since] of this.since) {
-      // A long answer, or a stream, has begun in its time. `sent` tells only of what has ended.
-      if (reply.sent || reply.raw.headersSent) this.since.delete(reply);
-      else if (since > before) return;
-      else sendProblem(late(this.config.requestDeadlineMs), reply.request, reply);
+      // A long answer, or a stream, has begun in its time. `sent` tells only of what has ended. And of a caller that hung up,
+      // Node does not close the answers that were still to have their turn: one with a thousand requests in one go would
+      // leave as many counted.
+      if (reply.sent || reply.raw.headersSent || reply.request.raw.socket.destroyed) this.since.delete(reply);
+      else if (since <= before) sendProblem(late(this.config.requestDeadlineMs), reply.request, reply);
     }
   }
 }

@@ -1,6 +1,7 @@
 /** Too much at once, and a database that keeps everybody waiting: each request has an answer in its time, and it is true. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expectStatus, type Problem, type Reply } from './support/client.js';
 import { startService, type Service } from './support/service.js';
@@ -82,6 +83,23 @@ describe('a service that cannot keep up', () => {
       return underWay;
     });
     for (const reply of await Promise.all(held)) expectStatus(201, reply);
+  });
+
+  it('counts none of what a caller had still to be answered who sent it in one go and hung up', async () => {
+    service = await startService({ REQUESTS_MAX: '50' }, { quiet: true });
+    const wallet = await service.api.newWallet('10.00');
+    const counted = async () =>
+      Number(/^asper_http_requests_in_flight (\d+)/m.exec((await service.api.get('/metrics')).text)?.[1]);
+    await whileStalled(async () => {
+      const caller = connect(Number(new URL(service.api.url).port), '127.0.0.1');
+      caller.write(`GET /v1/wallets/${wallet.id} HTTP/1.1\r\nHost: asper\r\n\r\n`.repeat(60));
+      for (const end = Date.now() + 5_000; (await counted()) < 50; await delay(50))
+        expect(Date.now()).toBeLessThan(end);
+      caller.destroy();
+      await delay(1_000); // far from the deadline
+      expect(await counted()).toBe(0);
+    });
+    expectStatus(201, await service.api.debit(wallet.id, '1.00'));
   });
 
   it('refuses writes before it reads them while the queue of postings is full, and still reads', async () => {
