@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import dns from 'node:dns';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Config } from '../src/config.js';
@@ -135,6 +135,19 @@ describe('addresses of webhooks', () => {
       'example.com stands for 127.0.0.2, which is not public',
     );
     expect([asked.length, requests, connections]).toEqual([2, 1, []]);
+  });
+
+  it('leave nothing with the signal that ends their attempts, which lasts as long as the endpoint', async () => {
+    const { resolve } = resolving(['127.0.0.1']);
+    const sender = new WebhookSender(config({ production: false, webhookAllowedNetworks: ['127.0.0.1/32'] }), resolve);
+    const { signal } = new AbortController();
+    const shipment = { url: `http://example.com:${port}/`, secrets: [Buffer.alloc(32)], eventId: 'event', body: '{}' };
+    for (let n = 0; n < 3; n++) expect((await sender.send(shipment, signal)).statusCode).toBe(204);
+    // Also of what Node itself keeps there, such as signals that depend on it.
+    const kept = Object.getOwnPropertySymbols(signal)
+      .map((name) => (signal as never as Record<symbol, { size?: number } | null | undefined>)[name])
+      .filter((value) => typeof value === 'object' && value !== null && (value.size ?? 0) > 0);
+    expect([getEventListeners(signal, 'abort').length, kept.length]).toEqual([0, 0]);
   });
 
   it('of a network that is named in the configuration are open, and only those', async () => {

@@ -61,15 +61,23 @@ export class WebhookSender {
 
   private async attempt(shipment: Shipment, signal: AbortSignal, traceHeaders?: Record<string, string>): Promise<Sent> {
     const startedAt = performance.now();
-    const within = AbortSignal.any([signal, AbortSignal.timeout(this.config.webhookTimeoutMs)]);
+    // Not AbortSignal.any: of a signal that lasts as long as the endpoint, each attempt would leave something with it.
+    const within = new AbortController();
+    const end = () => within.abort();
+    const timer = setTimeout(end, this.config.webhookTimeoutMs);
+    signal.addEventListener('abort', end);
+    if (signal.aborted) end();
     try {
-      const answer = await this.post(shipment, within, traceHeaders);
+      const answer = await this.post(shipment, within.signal, traceHeaders);
       return { durationMs: Math.round(performance.now() - startedAt), ...answer };
     } catch (error) {
       const durationMs = Math.round(performance.now() - startedAt);
-      const late = within.aborted && !signal.aborted;
+      const late = within.signal.aborted && !signal.aborted;
       const reason = late ? `no answer within ${this.config.webhookTimeoutMs} ms` : reasonOf(error);
       return { durationMs, statusCode: null, error: reason, response: null };
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
     }
   }
 
