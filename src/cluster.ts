@@ -69,21 +69,32 @@ class Workers implements Serving {
 
   /** Keeps a place filled, one worker after the other, until the service stops. */
   private async keep(place: number, onFilled: () => void, onFailure: (error: Error) => void): Promise<void> {
+    let isFilled = false;
+    const onListening = () => {
+      isFilled = true;
+      onFilled();
+    };
     for (let shortLives = 0; !this.isStopping;) {
       const bornAt = Date.now();
-      const { pid, end, failure } = await this.live(place, onFilled);
+      // Where there is no memory for another process, `fork` throws; those that are there serve on.
+      const { pid, end, failure } = await this.live(place, onListening).catch((error: Error) => ({
+        ...{ pid: undefined, end: `could not be forked: ${error.message}`, failure: undefined },
+      }));
       if (this.isStopping) return;
-      if (!this.isStarted) return onFailure(new WorkerStartError(failure ?? `Worker ${place + 1} ${end}.`));
+      // Whoever has listened, and ended before all others did, did not die of the start: it is replaced like any other.
+      if (!this.isStarted && !isFilled)
+        return onFailure(new WorkerStartError(failure ?? `Worker ${place + 1} ${end}.`));
       shortLives = Date.now() - bornAt < STEADY_AFTER_MS ? shortLives + 1 : 1;
       const delayMs = Math.min(REFILL_DELAY_MS * 2 ** (shortLives - 1), REFILL_DELAY_MAX_MS);
       const what = failure ? `did not start (${failure})` : end;
-      this.log(`Worker ${place + 1}, process ${pid}, ${what}. Another takes its place in ${delayMs} ms.`);
+      const who = pid === undefined ? '' : ` process ${pid},`;
+      this.log(`Worker ${place + 1},${who} ${what}. Another takes its place in ${delayMs} ms.`);
       await delay(delayMs);
     }
   }
 
   /** One worker's life; resolves at its end. */
-  private live(place: number, onListening: () => void): Promise<{ pid?: number; end: string; failure?: string }> {
+  private async live(place: number, onListening: () => void): Promise<{ pid?: number; end: string; failure?: string }> {
     const { databaseUrl, databaseRole, externalStripe } = this.config;
     const stripe = (externalStripe + place) % EXTERNAL_STRIPES;
     const worker = cluster.fork({
