@@ -9,9 +9,13 @@ import { MigrationRefused } from './database/migration-refused.js';
 import { UsageError, type RawImportOptions } from './import/import.options.js';
 import type { RawCheckOptions } from './ledger/check.command.js';
 import { packageFile } from './package-root.js';
+import { surviveLostOutput } from './telemetry/say.js';
 
 const EXIT_USAGE = 2;
 const EXIT_FAILED = 1;
+
+// What reads along (`2>&1 | head`) may leave early; an import goes on, and a check says what it found by its exit code.
+surviveLostOutput();
 
 const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string };
 const program = new Command('asper')

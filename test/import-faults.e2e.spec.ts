@@ -104,6 +104,18 @@ describe('asper import, disturbed', () => {
     expect([await bench.postedCount(), await bench.balances()]).toEqual([ROWS, { one: '100' }]);
   });
 
+  it('goes on where nobody reads what it says of the database any more', async () => {
+    const csv = await seesaw(101);
+    const args = ['import', csv, '--currency', 'CZK', '--minimum-balance=0'];
+    await bench.database.query('BEGIN; LOCK TABLE wallets IN ACCESS EXCLUSIVE MODE');
+    const { code, stdout } = await bench.asper(args, { DATABASE_LOCK_TIMEOUT_MS: '100' }, async (child) => {
+      child.stderr!.destroy();
+      await delay(4_000); // by then it has said that it waits
+      await bench.database.query('ROLLBACK');
+    });
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/101 posted/)]);
+  });
+
   it('may run twice at once, beside a service that posts into the same wallets', async () => {
     const lines = Array.from({ length: 3_000 }, (_, i) => `t${i},1993-01-01,account ${i % 50},credit,1.00,,`);
     const csv = await bench.file([HEADINGS, ...lines]);
