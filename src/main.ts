@@ -20,13 +20,19 @@ async function start(): Promise<void> {
   const starting = open((database) => (embedded = database));
   let stopping: Promise<void> | undefined;
   // A start is ended in order as well: cut off, it would leave its PostgreSQL running.
-  const stop = () =>
-    (stopping ??= starting
-      .then((serving) => serving.stop())
-      .finally(() => embedded?.stop())
-      .then(() => process.exit(0)));
+  const stop = async () => {
+    const serving = await starting.catch(() => undefined); // why it did not start is told below
+    if (!serving) return;
+    try {
+      await serving.stop().finally(() => embedded?.stop());
+      process.exit(0);
+    } catch (error) {
+      console.error(`Asper Wallet did not stop in order. ${(error as Error).stack}`);
+      process.exit(1);
+    }
+  };
   // Every signal, not only the first: a terminal's Ctrl-C reaches us a second time through npm, and would cut us off.
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop().catch(() => undefined));
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void (stopping ??= stop()));
   try {
     const { url, config } = await starting;
     if (stopping) return;

@@ -77,6 +77,19 @@ describe('the start', () => {
     expect(await database.problems()).toEqual([]);
   });
 
+  it('ends with 1, and says why, where it cannot end in order', async () => {
+    const patch = `import timers from 'node:timers/promises';
+      import { syncBuiltinESMExports } from 'node:module';
+      const { setTimeout } = timers;
+      timers.setTimeout = (ms, ...rest) => (ms === 1234 ? Promise.reject(new Error('no end')) : setTimeout(ms, ...rest));
+      syncBuiltinESMExports();`;
+    const preload = `--import=data:text/javascript,${encodeURIComponent(patch)}`;
+    const service = await startService({ SHUTDOWN_GRACE_MS: '1234', NODE_OPTIONS: preload }, { database, quiet: true });
+    service.process.kill('SIGTERM');
+    expect(await once(service.process, 'close')).toEqual([1, null]);
+    expect(service.complained()).toMatch(/^Asper Wallet did not stop in order\. Error: no end\n/);
+  });
+
   it('answers how it is: live, ready, and which version', async () => {
     const service = await startService({ LOCKING: 'optimistic' }, { database });
     expect((await service.api.get('/health/live')).body).toEqual({ status: 'ok' });
