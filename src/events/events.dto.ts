@@ -45,7 +45,11 @@ export class ListEventsQuery {
 /** Where a wallet stood right after an event. */
 export class EventWalletBody {
   @ApiProperty({ format: 'uuid', example: WALLET_EXAMPLE_ID }) wallet_id: string;
-  @ApiProperty({ description: 'It rises with every event of the wallet.', example: 3 }) version: number;
+  @ApiProperty({
+    description: 'It rises with every event of the wallet; after 2,000,000,000 it begins again at 1.',
+    example: 3,
+  })
+  version: number;
   @ApiProperty({ example: 'INR' }) currency: string;
   @ApiProperty({ example: '350.00' }) balance: string;
   @ApiProperty({ example: '0.00' }) held: string;
