@@ -21,6 +21,8 @@ import { expectStatus } from '../support/client.js';
 import type { Service } from '../support/service.js';
 
 const WALLET_COUNT = 6;
+/** Long enough that it is still to come when the hold is posted. */
+const EXPIRES_MS = 1_500;
 const HOUR_MS = 3_600_000;
 
 type Draft = Posting extends infer P ? (P extends Posting ? Omit<P, 'id' | 'actor'> : never) : never;
@@ -92,8 +94,8 @@ async function useHolds({ database, api }: Service, post: Post, [walletId, toWal
   await post({ ...terms, ...(await reserve()), amountMinor: 700n, isFinal: true });
   await post({ kind: 'void', ...(await reserve()) });
   await reserve(2 * HOUR_MS);
-  await reserve(1);
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await reserve(EXPIRES_MS);
+  await new Promise((resolve) => setTimeout(resolve, EXPIRES_MS + 20));
   expectStatus(201, await api.credit(walletId!, '1.00')); // writes down what has expired
   const [{ n }] = await database.query(`SELECT count(DISTINCT status)::int AS n FROM holds`);
   if (n !== 4) throw new Error('a hold in every state was wanted');
