@@ -45,8 +45,11 @@ export class SigningKeys {
 
   /** The key that a `kid` names, or nothing where it is none of ours. Garbage waits its turn, and asks once a second. */
   async find(kid: string): Promise<PublicJwk | undefined> {
+    const askedAt = performance.now();
     await this.noOlderThan(KEY_SET_SECONDS * 1_000);
-    if (!this.keys.has(kid)) {
+    // Until they were read after it was asked for. Once round is not always enough: a timer may end a moment early, and a reading
+    // that was under way may have begun before another process made the key.
+    while (!this.keys.has(kid) && this.loadedAt < askedAt) {
       await delay(Math.max(0, this.loadedAt + RELOAD_MS - performance.now()));
       await this.noOlderThan(RELOAD_MS);
     }
