@@ -15,7 +15,7 @@ npm run torture -- [options]
 npm run ha -- [--install]
 
   --only <rows>    some of R1, R3 to R9, R11 to R20, clock, mutants, with commas between; R10 is \`npm run ha\`
-  --short          fewer repetitions, and only what is not a test already (unless --only names it): about three minutes
+  --short          fewer repetitions, and only what is not a test already (unless --only names it): about two minutes
   --seed <n>       of what is random in scenarios, model and fuzz; printed, so that a run can be repeated
   --json <file>    the table for a script, a row a line
   --install        of \`npm run ha\`: gets Debian's packages where they are missing (as root)

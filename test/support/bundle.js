@@ -18,8 +18,8 @@ const OUT = 'dist/test';
  * Bundles the build. A start takes 1.3 s of a processor instead of 2.2 (five of five, alternating), which was finding and opening
  * files, and the tests start 250 services. The build itself, file by file, is what `npm run torture` and `npm run bench` run, and here
  * the tests of starting, rolling restarts, the Dockerfile and the broken builds; `ASPER_TEST_ENTRY=dist/src/main.js npm test` runs all tests with it.
- * It is not what ships: from it a debit of P1 takes 151, 194, 238 µs of the service, and 142, 146, 161 from the files. The names that it keeps
- * are set again for each function that a request makes.
+ * It is not what ships: from it a debit of P1 takes 151, 194, 238 µs of the service, and 142, 146, 161 from the files. Perhaps as
+ * the names that it keeps are set again for each function that a request makes.
  * @returns the entry file
  */
 export async function bundleService() {

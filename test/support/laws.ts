@@ -77,9 +77,10 @@ const LAWS: Record<string, string> = {
   'a change of status has not one event': `
     SELECT id FROM wallet_status_changes LEFT JOIN (SELECT object_id, count(*) FROM outbox GROUP BY 1) o ON object_id = id
      WHERE count IS DISTINCT FROM 1`,
+  // After the last version comes the first: see nextVersion.
   'events of a wallet are not in its order': `
     SELECT subject_id AS id FROM (SELECT subject_id, version, lag(version) OVER (PARTITION BY subject_id ORDER BY batch, ordinal)
-      AS before FROM outbox) o WHERE version < before AND before - version < 1000000000 -- after the last version comes the first`,
+      AS before FROM outbox) o WHERE version < before AND before - version < 1000000000`,
   'an event does not say where its wallet stood': `
     SELECT o.object_id AS id FROM outbox o LEFT JOIN (
       SELECT DISTINCT ON (transaction_id, wallet_id) * FROM entries ORDER BY transaction_id, wallet_id, seq DESC) e
