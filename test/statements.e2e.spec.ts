@@ -214,6 +214,37 @@ describe('reading', () => {
     }
   });
 
+  it.each([
+    ['JPY', '1200', '1200'],
+    ['INR', '0.05', '0.05'],
+    ['KWD', '1.5', '1.500'],
+    ['CLF', '0.0001', '0.0001'],
+  ])('writes CSV amounts in %s with its decimals', async (currency, amount, cell) => {
+    const { id } = await service.api.newWallet(undefined, { currency, minimum_balance: `-${amount}` });
+    expectStatus(201, await service.api.debit(id, amount));
+    expectStatus(201, await service.api.credit(id, amount));
+    const { text } = await accept(id, 'text/csv');
+    const rows = parse<Record<string, string>>(text, { columns: true });
+    expect(rows.slice(1, 3)).toMatchObject([
+      { type: 'debit', credit: '', debit: cell, balance: `-${cell}` },
+      { type: 'credit', credit: cell, debit: '', balance: cell.replace(/[1-9]/g, '0').replace(/^0+(?=0)/, '') },
+    ]);
+  });
+
+  it('writes every text into a CSV cell of its own, and none that a spreadsheet would run', async () => {
+    const safe = ['plain', 'back\\slash', "it's", 'ends with "', '""', 'a,b', 'Grüße 🎉', '1=1', "'=1", '%s $1'];
+    const formulas = ['=1', '+1', '-1', '@a', '＝1', '－1', ' =1', '\u00a0+1', '\u2003\ufeff@a', '="a,b"', '  -1'];
+    const id = await walletPostedAt(
+      [...safe, ...formulas].map((note) => ({ at: '2026-01-01T00:00:00.120Z', amount: 1, note })),
+    );
+    const rows = parse<Record<string, string>>((await accept(id, 'text/csv')).text, { columns: true });
+    expect(rows.slice(1, -1).map(({ description }) => description)).toEqual([
+      ...safe,
+      ...formulas.map((text) => `'${text}`),
+    ]);
+    expect(rows[1]).toMatchObject({ posted_at: '2026-01-01T00:00:00.120Z', effective_at: '2026-01-01T00:00:00.120Z' });
+  });
+
   it('says what is wrong with what it is asked', async () => {
     const { id } = await service.api.newWallet('1.00');
     for (const [query, field] of [
