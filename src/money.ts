@@ -1,6 +1,7 @@
 /**
  * Money is a `bigint` count of minor units (paise, cents, fils) everywhere inside, a decimal string on the
- * wire, and never a float in between. This is the only file that parses or formats it.
+ * wire, and never a float in between. This is the only file that parses or formats it,
+ * but for the lines of a CSV statement, which the database writes.
  */
 import { exponentOf } from './currencies.js';
 
