@@ -320,22 +320,21 @@ describe('reading', () => {
     // Once before, as a new process takes 60 MB of nursery into use for whatever it does first.
     const [before] = await longStatement(service, id);
     for await (const chunk of before) expect((chunk as Buffer).length).toBeGreaterThan(0);
-    const pages = spawnSync('cat', [`/proc/${service.process.pid}/statm`])
-      .stdout.toString()
-      .split(' ')[1];
+    // Pages of 4 KiB; Linux alone tells them.
+    const resident = () =>
+      spawnSync('cat', [`/proc/${service.process.pid}/statm`])
+        .stdout.toString()
+        .split(' ')[1];
+    const pages = resident();
     let [bytes, most, chunks] = [0, 0, 0];
     const [whole] = await longStatement(service, id);
     for await (const chunk of whole) {
       bytes += (chunk as Buffer).length;
       if (pages && ++chunks % 20 === 0) {
-        const now = spawnSync('cat', [`/proc/${service.process.pid}/statm`])
-          .stdout.toString()
-          .split(' ')[1];
-        most = Math.max(most, Number(now) - Number(pages));
+        most = Math.max(most, Number(resident()) - Number(pages));
       }
     }
     expect(bytes).toBeGreaterThan(20_000_000);
-    // Pages of 4 KiB; Linux alone tells them.
     if (pages) expect((most * 4) / 1024).toBeLessThanOrEqual(50);
     const [cut] = await longStatement(service, id);
     cut.once('data', () => cut.pause());
