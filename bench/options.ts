@@ -33,7 +33,7 @@ const HELP = `npm run bench -- [options]
   --json <file>      write everything there as well; README.md has the fields
   --profile <folder> write a CPU profile of the service for each row, and print where its time went
   --grow [<entries>] instead: growth, on a ledger of 10 million entries, against an empty one
-  --entry <file>     the built service to measure (dist/src/main.js)
+  --entry <file>     the built service to measure (dist/service/main.js)
   --token <text>     access token to send
 
 BENCH_DATABASE_URL or DATABASE_URL: measure on that PostgreSQL, in databases made for it and dropped afterwards.
@@ -54,7 +54,7 @@ export function readOptions(args: string[]): Options {
         json: { type: 'string' },
         profile: { type: 'string' },
         grow: { type: 'string' },
-        entry: { type: 'string', default: 'dist/src/main.js' },
+        entry: { type: 'string', default: 'dist/service/main.js' },
         token: { type: 'string' },
         help: { type: 'boolean', short: 'h', default: false },
       },

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { figure } from '../torture/stage.js';
 import { Balancer } from './support/balancer.js';
 import { WalletClient } from './support/client.js';
-import { SHIPPED, startService, TestDatabase, type Service } from './support/service.js';
+import { startService, TestDatabase, type Service } from './support/service.js';
 
 const ROLLS = Number(process.env.ROLLS ?? 3);
 const CLIENTS = 32;
@@ -25,7 +25,7 @@ describe('a rolling restart', () => {
   });
 
   async function add(): Promise<void> {
-    const service = await startService({ SHUTDOWN_GRACE_MS: '1000' }, { database, entry: SHIPPED });
+    const service = await startService({ SHUTDOWN_GRACE_MS: '1000' }, { database });
     services.push(service);
     balancer.add(service.api.url);
   }

@@ -13,7 +13,7 @@ const STACK = /\bat .+:\d+:\d+/;
 
 /** Runs the command line: what it printed, and its exit code. */
 function asper(args: string[], env: Record<string, string>): Promise<{ stdout: string; stderr: string; code: number }> {
-  const run = promisify(execFile)(process.execPath, ['dist/src/cli.js', ...args], {
+  const run = promisify(execFile)(process.execPath, ['dist/service/cli.js', ...args], {
     env: { PATH: process.env.PATH, ...env },
   });
   return run.then(

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import type { Problem } from './support/client.js';
-import { failedStart, SHIPPED, startService, TestDatabase, type Service } from './support/service.js';
+import { failedStart, startService, TestDatabase, type Service } from './support/service.js';
 
 describe('the start', () => {
   let database: TestDatabase;
@@ -47,7 +47,7 @@ describe('the start', () => {
   it('migrates an empty database once, however many processes start at the same time', async () => {
     const empty = await TestDatabase.create();
     await empty.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
-    const services = await Promise.all([1, 2, 3].map(() => startService({}, { database: empty, entry: SHIPPED })));
+    const services = await Promise.all([1, 2, 3].map(() => startService({}, { database: empty })));
     const wallet = await services[0]!.api.newWallet('1.00');
     expect((await services[2]!.api.wallet(wallet.id)).balance).toBe('1.00');
     const n = readdirSync('migrations').length;
@@ -58,7 +58,7 @@ describe('the start', () => {
   });
 
   it('ends in order on SIGTERM: requests under way are answered, the exit code is 0', async () => {
-    const service: Service = await startService({}, { database, entry: SHIPPED });
+    const service: Service = await startService({}, { database });
     const wallet = await service.api.newWallet('100.00');
     const ended = once(service.process, 'exit');
     const replies = await database.locking(wallet.id, async () => {

@@ -218,8 +218,6 @@ async function jest(args, env) {
     stdio: 'inherit',
     env: {
       ...process.env,
-      // What ships, file by file; see test/support/bundle.js.
-      ASPER_TEST_ENTRY: path.resolve('dist/src/main.js'),
       TORTURE_RESULTS: results,
       TORTURE_SEED: values.seed,
       MODEL_SEED: values.seed,

@@ -26,7 +26,7 @@ export async function runBlock(name: string, env: Record<string, string>, accoun
   const block = new RegExp(`<!-- run: ${name} -->\n\n\`\`\`sh\n([^]*?)\`\`\``).exec(text)?.[1];
   if (!block) throw new Error(`docs/backup.md has no block ${name}`);
   // `npx asper` finds the build of this folder.
-  const script = block.replaceAll('npx asper', `${process.execPath} ${path.resolve('dist/src/cli.js')}`);
+  const script = block.replaceAll('npx asper', `${process.execPath} ${path.resolve('dist/service/cli.js')}`);
   await promisify(execFile)('bash', ['--norc', '-euo', 'pipefail', '-c', script], {
     env: { PATH: process.env.PATH, HOME: '/', ...env },
     timeout: 120_000,

@@ -10,7 +10,6 @@ import pg from 'pg';
 import { readConfig } from '../../dist/src/config.js';
 import { openEmbedded } from '../../dist/src/database/embedded.js';
 import { migrate } from '../../dist/src/database/migrate.js';
-import { bundleService } from './bundle.js';
 import { onDatabase, TEMPLATE } from './databases.js';
 
 export default async function globalSetup() {
@@ -31,5 +30,4 @@ export default async function globalSetup() {
   await admin.end();
   await migrate({ ...readConfig({}), databaseUrl: onDatabase(url, TEMPLATE) }, globalThis.console.error);
   process.env.ASPER_TEST_DATABASE_URL = url;
-  process.env.ASPER_TEST_ENTRY ??= await bundleService();
 }

@@ -13,8 +13,8 @@ export type Change = [file: string, text: string, by: string];
 export function mutant(name: string, changes: Change[]): string {
   const folder = path.join(FOLDER, name);
   mkdirSync(folder, { recursive: true });
-  // Without the bundle of the tests, which is no part of it.
-  cpSync('dist', folder, { recursive: true, filter: (source) => path.relative('dist', source) !== 'test' });
+  // File by file: in the bundle the lines would have to be looked for.
+  cpSync('dist', folder, { recursive: true, filter: (source) => path.relative('dist', source) !== 'service' });
   for (const [file, text, by] of changes) {
     const at = path.join(folder, file);
     const parts = readFileSync(at, 'utf8').split(text);

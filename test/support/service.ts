@@ -161,11 +161,9 @@ export async function startService(
   };
 }
 
-/** The build, in fewer files. @see bundleService */
-export const ENTRY = process.env.ASPER_TEST_ENTRY!;
+/** What ships, made by bundle.js. */
+export const ENTRY = path.resolve('dist/service/main.js');
 export const CLI = path.join(path.dirname(ENTRY), 'cli.js');
-/** The build file by file, as it ships. */
-export const SHIPPED = path.resolve('dist/src/main.js');
 
 /** Runs the service until it stops by itself; its exit code and everything it said. */
 export async function failedStart(env: Record<string, string>): Promise<{ code: number; said: string }> {
