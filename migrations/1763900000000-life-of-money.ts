@@ -223,6 +223,28 @@ export const ENTRIES_CONTINUE_HISTORY = `
     RETURN NULL;
   END $$;`;
 
+/** Law 2 of a wallet, from here until many are looked at together. */
+export const WALLET_IS_HISTORY = `
+  -- As before, and: the running total and the last hash are those of the last entry.
+  CREATE OR REPLACE FUNCTION balance_is_history() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN
+    IF NOT EXISTS (SELECT FROM entries WHERE wallet_id = NEW.id AND seq = NEW.entry_count
+                     AND balance_after = NEW.balance AND credited_after = NEW.credited AND hash = NEW.last_hash)
+       OR EXISTS (SELECT FROM entries WHERE wallet_id = NEW.id AND seq = NEW.entry_count + 1) THEN
+      RAISE EXCEPTION 'wallet % has balance % and % entries, and its last entry does not say so',
+        NEW.id, NEW.balance, NEW.entry_count USING ERRCODE = 'AW002';
+    END IF;
+    RETURN NULL;
+  END $$;`;
+
+export const WALLET_IS_HISTORY_TRIGGER = `
+  CREATE CONSTRAINT TRIGGER wallets_balance_is_history
+    AFTER UPDATE OF balance, entry_count, credited, last_hash ON wallets
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    WHEN (OLD.balance <> NEW.balance OR OLD.entry_count <> NEW.entry_count OR OLD.credited <> NEW.credited
+          OR OLD.last_hash IS DISTINCT FROM NEW.last_hash)
+    EXECUTE FUNCTION balance_is_history();`;
+
 const LAWS = `
   ALTER TABLE entries
     ALTER COLUMN leg SET NOT NULL,
@@ -240,24 +262,9 @@ const LAWS = `
 
   ${ENTRIES_CONTINUE_HISTORY}
 
-  -- As before, and: the running total and the last hash are those of the last entry.
-  CREATE OR REPLACE FUNCTION balance_is_history() RETURNS trigger LANGUAGE plpgsql AS $$
-  BEGIN
-    IF NOT EXISTS (SELECT FROM entries WHERE wallet_id = NEW.id AND seq = NEW.entry_count
-                     AND balance_after = NEW.balance AND credited_after = NEW.credited AND hash = NEW.last_hash)
-       OR EXISTS (SELECT FROM entries WHERE wallet_id = NEW.id AND seq = NEW.entry_count + 1) THEN
-      RAISE EXCEPTION 'wallet % has balance % and % entries, and its last entry does not say so',
-        NEW.id, NEW.balance, NEW.entry_count USING ERRCODE = 'AW002';
-    END IF;
-    RETURN NULL;
-  END $$;
+  ${WALLET_IS_HISTORY}
   DROP TRIGGER wallets_balance_is_history ON wallets;
-  CREATE CONSTRAINT TRIGGER wallets_balance_is_history
-    AFTER UPDATE OF balance, entry_count, credited, last_hash ON wallets
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-    WHEN (OLD.balance <> NEW.balance OR OLD.entry_count <> NEW.entry_count OR OLD.credited <> NEW.credited
-          OR OLD.last_hash IS DISTINCT FROM NEW.last_hash)
-    EXECUTE FUNCTION balance_is_history();
+  ${WALLET_IS_HISTORY_TRIGGER}
 
   -- Law 3: what a wallet holds back is the rest of its active holds. Checked from both sides: when holds are written
   -- (the wallets are written first), and at commit when a wallet's sum changes.

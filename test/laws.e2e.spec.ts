@@ -85,6 +85,47 @@ describe('the database by itself', () => {
     expect(await attempt(wallet(id, 10_000, 1))).toBe('AW002');
   });
 
+  it('2: holds each of many wallets that one statement moves, and lets entries follow by a later one', async () => {
+    const ids = await Promise.all([1, 2, 3].map(async () => (await service.api.newWallet('100.00')).id));
+    const [x, y] = ids as [string, string];
+    const both = (add: string, where = '') =>
+      `UPDATE wallets SET balance = balance ${add}, credited = 10100, entry_count = 2, last_hash = '\\x00'
+         WHERE id IN ('${x}', '${y}') ${where}`;
+    const moved = both(`+ CASE id WHEN '${x}' THEN -100 ELSE 100 END`).replace(
+      '10100',
+      `10000 + CASE id WHEN '${x}' THEN 0 ELSE 100 END`,
+    );
+    const added = entries([x, 2, -100, 9_900], [y, 2, 100, 10_100]);
+    // What was put right before COMMIT is right; what was right and is undone is not.
+    const undone = `UPDATE wallets SET balance = 10000, entry_count = 1 WHERE id = '${y}'`;
+    expect(await attempt(transaction(), moved)).toBe('AW002');
+    expect(await attempt(transaction(), moved, added, undone)).toBe('AW002');
+    expect(await attempt(`UPDATE wallets SET balance = 9900 WHERE id = '${x}'`, 'SELECT 1')).toBe('AW002');
+    expect(
+      await attempt(
+        `UPDATE wallets SET balance = 9900 WHERE id = '${x}'`,
+        `UPDATE wallets SET balance = 10000 WHERE id = '${x}'`,
+      ),
+    ).toBe('committed');
+    const atOnce = (update: string) => `WITH moved AS (${update}) ${added}`;
+    expect(await attempt(transaction(), atOnce(both('+ 0')))).toBe('AW002');
+    expect(await attempt(transaction(), atOnce(moved), 'SET CONSTRAINTS ALL IMMEDIATE', 'ROLLBACK', 'BEGIN')).toBe(
+      'committed',
+    );
+    expect(await attempt(transaction(), moved, added, 'ROLLBACK', 'BEGIN')).toBe('committed');
+  });
+
+  it('2: lets a wallet whose balance was wrong before be frozen, and not moved', async () => {
+    const { id } = await service.api.newWallet('100.00');
+    await service.database.query(`
+      ALTER TABLE wallets DISABLE TRIGGER USER; UPDATE wallets SET balance = 1 WHERE id = '${id}'; ALTER TABLE wallets ENABLE TRIGGER USER`);
+    expect(await attempt(`UPDATE wallets SET status = 'frozen', freeze_mode = 'all' WHERE id = '${id}'`)).toBe(
+      'committed',
+    );
+    expect(await attempt(`UPDATE wallets SET balance = 2 WHERE id = '${id}'`)).toBe('AW002');
+    expect(await attempt(`UPDATE wallets SET balance = 10000 WHERE id = '${id}'`)).toBe('committed');
+  });
+
   it('2: refuses a gap, a number used twice, and a balance_after that does not follow', async () => {
     expect(
       await attempt(

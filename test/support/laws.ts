@@ -13,6 +13,7 @@ const LAWS: Record<string, string> = {
   'a sequence has a gap': `
     SELECT w.id FROM wallets w LEFT JOIN entries e ON e.wallet_id = w.id
       GROUP BY w.id HAVING coalesce(max(e.seq), 0) <> w.entry_count OR count(e.seq) <> w.entry_count`,
+  'a wallet was left unsettled': `SELECT wallet_id AS id FROM unsettled_wallets`,
   'a balance_after does not follow from the entries': `
     SELECT wallet_id AS id FROM (SELECT wallet_id, balance_after,
       sum(amount) OVER (PARTITION BY wallet_id ORDER BY seq) AS running FROM entries) e WHERE running <> balance_after`,
