@@ -1,7 +1,7 @@
 /**
  * Wallets are held against their last entries by one query for all that a statement changed, where each had a deferred trigger of its
- * own: 2.3 µs instead of 7.4 for each of 128 wallets, nearly all of which was starting a query. A group's writes are one
- * statement, at whose end its entries are there. Whoever writes wallets first and entries by a later statement, as
+ * own: 8 µs instead of 20 for each of 128 wallets with the embedded PostgreSQL, which was starting a query each time. A group's writes
+ * are one statement, at whose end its entries are there. Whoever writes wallets first and entries by a later statement, as
  * `LOCKING=optimistic` does, has until COMMIT as before: such a wallet waits in `unsettled_wallets`.
  */
 import type { MigrationInterface, QueryRunner } from 'typeorm';
@@ -22,10 +22,14 @@ export class Settle1764550000000 implements MigrationInterface {
   }
 }
 
-/** Of wallets `w`: those that do not stand where their last entry does. */
+/**
+ * Of wallets `w`: those that do not stand where their last entry does, or have entries after it. `ORDER BY seq DESC LIMIT 1` says as much, and
+ * takes 12 µs a wallet instead of 8.
+ */
 const UNSETTLED = `
       LEFT JOIN LATERAL (
-        SELECT seq, balance_after, credited_after, hash FROM entries WHERE wallet_id = w.id ORDER BY seq DESC LIMIT 1
+        SELECT seq, balance_after, credited_after, hash FROM entries
+         WHERE wallet_id = w.id AND seq >= w.entry_count OFFSET 0
       ) e ON true
      WHERE (e.seq = w.entry_count AND e.balance_after = w.balance AND e.credited_after = w.credited
             AND e.hash = w.last_hash) IS NOT TRUE`;
@@ -36,14 +40,14 @@ const UP = `
   -- Empty at every COMMIT. SECURITY: the service may not touch it, only the triggers, which act as the owner.
   CREATE TABLE unsettled_wallets (wallet_id uuid PRIMARY KEY);
 
-  -- NOT IN is hashed, and only where a wallet is unsettled: one whose balance was wrong before may still be frozen.
+  -- NOT IN: a wallet whose balance was wrong before may still be frozen. OFFSET 0: that is asked only of those that are unsettled.
   -- DO UPDATE, as the trigger must come for a row that is there already.
   CREATE FUNCTION balances_are_history() RETURNS trigger LANGUAGE plpgsql
   SECURITY DEFINER SET search_path = public, pg_temp AS $$
   BEGIN
     INSERT INTO unsettled_wallets
-    SELECT w.id FROM new_wallets w ${UNSETTLED}
-       AND (w.id, w.balance, w.credited, w.entry_count, coalesce(w.last_hash, ''))
+    SELECT DISTINCT id FROM (SELECT w.* FROM new_wallets w ${UNSETTLED} OFFSET 0) w
+     WHERE (id, balance, credited, entry_count, coalesce(last_hash, ''))
            NOT IN (SELECT id, balance, credited, entry_count, coalesce(last_hash, '') FROM old_wallets)
     ON CONFLICT (wallet_id) DO UPDATE SET wallet_id = excluded.wallet_id;
     RETURN NULL;

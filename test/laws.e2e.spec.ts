@@ -83,6 +83,8 @@ describe('the database by itself', () => {
     const { id } = await service.api.newWallet('100.00');
     await service.api.debit(id, '1.00');
     expect(await attempt(wallet(id, 10_000, 1))).toBe('AW002');
+    await service.api.debit(id, '1.00');
+    expect(await attempt(wallet(id, 10_000, 1))).toBe('AW002');
   });
 
   it('2: holds each of many wallets that one statement moves, and lets entries follow by a later one', async () => {
