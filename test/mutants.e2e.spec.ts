@@ -19,10 +19,7 @@ async function findings(
 ): Promise<string[]> {
   const database = await TestDatabase.create();
   await database.query(sql);
-  const services = [
-    await startService({}, { database, entry, quiet: true }),
-    await startService({}, { database, entry, quiet: true }),
-  ];
+  const services = await Promise.all([1, 2].map(() => startService({}, { database, entry, quiet: true })));
   try {
     return await scenario(services);
   } finally {
