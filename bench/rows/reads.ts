@@ -13,7 +13,7 @@ class EmptyRoute implements Row {
   private empty!: Served;
 
   async prepare({ cleanUp }: Bench): Promise<void> {
-    this.empty = await serve(path.join(import.meta.dirname, '..', 'empty.js'), {}, cleanUp);
+    this.empty = await serve(path.resolve('dist/service/empty.js'), {}, cleanUp);
   }
 
   async warmUp(bench: Bench, seconds: number): Promise<void> {
