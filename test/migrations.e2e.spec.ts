@@ -269,16 +269,12 @@ describe('every migration', () => {
     const whole = await schema();
     const config = { ...readConfig({}), databaseUrl: database.url, databaseRole: '' };
     const dataSource = await new DataSource(databaseOptions(config)).initialize();
-    const newest = async () => {
-      const [row] = await database.query('SELECT name FROM migrations ORDER BY id DESC LIMIT 1');
-      return row.name as string;
-    };
     /** Undoes so many. @returns the last of them, if it could be undone */
     const undo = async (count: number): Promise<string | undefined> => {
       for (let i = 1; i < count; i++) await dataSource.undoLastMigration();
-      const name = await newest();
+      const [newest] = await database.query('SELECT name FROM migrations ORDER BY id DESC LIMIT 1');
       return dataSource.undoLastMigration().then(
-        () => name,
+        () => newest.name as string,
         () => undefined,
       );
     };

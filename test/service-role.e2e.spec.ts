@@ -119,7 +119,7 @@ describe('the role of the service', () => {
     expectStatus(201, await second.api.debit(wallet.id, '1.00'));
     await second.stop();
     expect(await database.asper('check')).toMatchObject({ code: 0 });
-    const [newest] = await database.query('SELECT id, name FROM migrations ORDER BY id DESC LIMIT 1');
+    const [newest] = await database.query('SELECT name FROM migrations ORDER BY id DESC LIMIT 1');
     await promisify(execFile)('node_modules/.bin/typeorm', ['-d', 'dist/ormconfig.js', 'migration:revert'], {
       env: { PATH: process.env.PATH, DATABASE_URL: database.url },
     });

@@ -317,7 +317,7 @@ describe('reading', () => {
 
   it('streams 200,000 lines in constant memory, and cuts the connection where it cannot finish', async () => {
     const id = longWalletId;
-    // Once before, as a new process takes 60 MB of nursery into use for whatever it does first.
+    // Once before, as a new process takes its nursery into use for whatever it does first.
     const [before] = await longStatement(service, id);
     for await (const chunk of before) expect((chunk as Buffer).length).toBeGreaterThan(0);
     // Pages of 4 KiB; Linux alone tells them.
