@@ -79,6 +79,21 @@ describe('the database by itself', () => {
     expect(await attempt(transaction(), entries([a, 2, -100, 9_900], [b, 2, 100, 10_100]))).toBe('AW002');
   });
 
+  it('2: lets a wallet begin with nothing only, or with its history in the same transaction', async () => {
+    const begun = (id: string, balance: number, count: number) => `
+      INSERT INTO wallets (id, kind, currency, label, status, minimum_balance, balance, credited, entry_count, last_hash)
+      VALUES ('${id}', 'customer', 'INR', 'by hand', 'active', 0, ${balance}, ${balance}, ${count}, ${count ? `'\\x00'` : 'NULL'})`;
+    const id = '01890000-0000-7000-8000-00000000aaaa';
+    expect(await attempt(begun(id, 100, 0))).toBe('23514');
+    expect(await attempt(begun(id, 100, 1))).toBe('AW002');
+    expect(await attempt(begun(id, 0, 1))).toBe('AW002');
+    const history = [transaction(), wallet(a, 0), entries([a, 2, -10_000, 0], [id, 1, 10_000, 10_000])];
+    expect(await attempt(begun(id, 9_999, 1), ...history)).toBe('AW002');
+    const sound = ['SET CONSTRAINTS ALL IMMEDIATE', 'ROLLBACK', 'BEGIN'];
+    expect(await attempt(begun(id, 10_000, 1), ...history, ...sound)).toBe('committed');
+    expect(await attempt(begun(id, 0, 0), ...sound)).toBe('committed');
+  });
+
   it('2: refuses to forget an entry', async () => {
     const { id } = await service.api.newWallet('100.00');
     await service.api.debit(id, '1.00');

@@ -33,7 +33,7 @@ describe('the schema', () => {
        await dataSource.runMigrations(); await dataSource.destroy();`,
     );
     expect(await database.query(`SELECT count(*)::int AS n FROM pg_trigger WHERE NOT tgisinternal`)).toEqual([
-      { n: 14 },
+      { n: 15 },
     ]);
   });
 });
