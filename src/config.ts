@@ -10,7 +10,7 @@ import { CURRENCIES } from './currencies.js';
 import { Environment } from './environment.js';
 import { isAmountShaped } from './money.js';
 import { readWebhooks } from './webhooks/webhooks.config.js';
-import { isTimeZone } from './time-zone.js';
+import { isTimeZone, TIME_ZONE_RULE } from './time-zone.js';
 import { readTracing } from './tracing/tracing.config.js';
 
 /** External wallets per currency. A process takes one, at random unless told which, so two rarely share a row. */
@@ -211,7 +211,7 @@ function readReceipts(env: Environment) {
 
 function readTimeZone(env: Environment): string {
   const zone = env.text('LIMIT_TIME_ZONE', 'UTC');
-  env.check(isTimeZone(zone), 'LIMIT_TIME_ZONE', zone, 'an IANA time zone such as Asia/Kolkata');
+  env.check(isTimeZone(zone), 'LIMIT_TIME_ZONE', zone, TIME_ZONE_RULE);
   return zone;
 }
 

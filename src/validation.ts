@@ -7,7 +7,7 @@ import { Transform, Type } from 'class-transformer';
 import { ValidateBy, ValidateIf, ValidateNested } from 'class-validator';
 import { CURRENCIES } from './currencies.js';
 import { isAmountShaped } from './money.js';
-import { isTimeZone } from './time-zone.js';
+import { isTimeZone, TIME_ZONE_RULE } from './time-zone.js';
 
 /** What is wrong with a text, or nothing. PostgreSQL cannot store NUL or lone surrogates; nobody reads controls. */
 export function textProblem(value: unknown, lengthMax: number): string | undefined {
@@ -130,9 +130,7 @@ export function IsFlag() {
 
 /** An IANA time zone. */
 export function IsTimeZone() {
-  return rule('isTimeZone', (value) =>
-    isTimeZone(value) ? undefined : 'must be an IANA time zone such as "Asia/Kolkata"',
-  );
+  return rule('isTimeZone', (value) => (isTimeZone(value) ? undefined : `must be ${TIME_ZONE_RULE}`));
 }
 
 /**

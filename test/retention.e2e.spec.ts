@@ -58,6 +58,33 @@ describe('retention', () => {
     expect(await database.check()).toEqual([]);
   }, 60_000);
 
+  it('of events leaves the last of all: whoever has read everything goes on from there, whatever they ask for', async () => {
+    const first = await start();
+    const quiet = await first.api.newWallet('100.00');
+    const other = await first.api.newWallet('100.00');
+    const queries = ['', '&type=user.*', `&wallet_id=${quiet.id}`];
+    const read = async (query: string, after?: string | null) => {
+      const place = after ? `&after=${after}` : '';
+      return expectStatus(200, await list(first, query + place));
+    };
+    const places = await Promise.all(queries.map(async (query) => (await read(query)).last_id));
+    const stale = places[2]!;
+    await first.api.debit(other.id, '1.00');
+    await age(1);
+    // They ask again a day later, and have seen everything.
+    for (const [i, query] of queries.entries()) places[i] = (await read(query, places[i])).last_id;
+    await age(11);
+    await start(SWEEP);
+    await until(async () => (await count('outbox_batches')) === 1);
+    for (const [i, query] of queries.entries()) {
+      expect(await read(query, places[i])).toMatchObject({ data: [], has_more: false });
+    }
+    await first.api.debit(quiet.id, '1.00');
+    const seen = await Promise.all(queries.map(async (query, i) => (await read(query, places[i])).data.length));
+    expect(seen).toEqual([1, 0, 1]);
+    expect(await list(first, `&wallet_id=${quiet.id}&after=${stale}`)).toMatchObject({ status: 410 });
+  }, 60_000);
+
   it('keeps what an active endpoint was not sent yet, and lets go when it was, or is not active', async () => {
     const first = await start({ WEBHOOK_RETRY_SECONDS: '1,1,1,1,1,1,1,1,1,1' });
     let isDown = true;
@@ -73,7 +100,7 @@ describe('retention', () => {
     isDown = false;
     await receiver.until(({ taken }) => taken.length === 1);
     expect(receiver.taken[0]!.event.data).toMatchObject({ id: wallet.id });
-    await until(async () => (await count('outbox_batches')) === 0);
+    await until(async () => (await count('outbox_batches')) === 1);
 
     // The attempts are kept for their own time.
     expect(await count('webhook_deliveries')).toBe(1);
@@ -87,7 +114,7 @@ describe('retention', () => {
     expectStatus(200, await first.api.call('PATCH', `/v1/webhook-endpoints/${id}`, change));
     await first.api.newWallet();
     await age(11);
-    await until(async () => (await count('outbox_batches')) === 0);
+    await until(async () => (await count('outbox_batches')) === 1);
     await receiver.stop();
   }, 60_000);
 

@@ -20,7 +20,11 @@ describe('time zones', () => {
   });
 
   it('are those that ICU knows, and no offsets', () => {
-    const names = ['UTC', 'Asia/Kolkata', 'Etc/GMT+5', 'Nowhere/City', '+05:30', '', 5];
-    expect(names.map(isTimeZone)).toEqual([true, true, true, false, false, false, false]);
+    const names = ['UTC', 'Asia/Kolkata', 'Etc/GMT+5', 'America/Argentina/Ushuaia', 'Nowhere/City', '+05:30', '', 5];
+    expect(names.map(isTimeZone)).toEqual([true, true, true, true, false, false, false, false]);
+  });
+
+  it('are named by place: PostgreSQL means something else by these than ICU', () => {
+    for (const name of ['IST', 'CET', 'BST', 'PST', 'EST5EDT', 'Japan']) expect(isTimeZone(name)).toBe(false);
   });
 });

@@ -27,6 +27,15 @@ export interface KeptEvent extends EventPlace {
   body: object | null;
 }
 
+/** Events, and up to where there are no others that were asked for. */
+interface Looked {
+  events: KeptEvent[];
+  /** Whether that is all there is by now. */
+  isEnd: boolean;
+  /** The id to go on from, where there is any. */
+  seenUntil?: string;
+}
+
 @Injectable()
 export class EventsQueries {
   constructor(
@@ -44,48 +53,52 @@ export class EventsQueries {
     if (from?.position === null && walletId === undefined) return { data: [], last_id: after!, has_more: true };
     const page = await (walletId === undefined
       ? this.afterPosition(from?.position ?? (await this.beforeFirst()), from?.ordinal ?? ORDINAL_MAX, limit + 1, types)
-      : { events: await this.ofWallet(walletId, from, limit + 1, types), scanned: undefined });
+      : this.ofWallet(walletId, from, limit + 1, types));
     const shown = page.events.slice(0, limit);
     const isCut = page.events.length > limit;
-    const lastId = isCut || page.scanned === undefined ? shown.at(-1)?.id : page.scanned;
-    return {
-      data: await this.bodies(shown),
-      last_id: lastId ?? after ?? null,
-      has_more: isCut || page.scanned !== undefined,
-    };
+    const lastId = isCut ? shown.at(-1)!.id : page.seenUntil;
+    return { data: await this.bodies(shown), last_id: lastId ?? after ?? null, has_more: isCut || !page.isEnd };
   }
 
   /**
-   * Events after a place in the order of all, oldest first.
-   * @returns also the id to go on from, where it stopped looking before the end.
+   * Events after a place in the order of all, oldest first. It looks through so many batches, matching or not, and goes on
+   * from the last of them: a filter that matches nothing for a month must not stay at what is no longer kept.
    */
-  async afterPosition(
+  private async afterPosition(
     position: bigint,
     ordinal: number,
     most: number,
     types?: readonly EventType[],
-  ): Promise<{ events: KeptEvent[]; scanned?: string }> {
+  ): Promise<Looked> {
     const placed = await this.positions.place();
-    const until = position + BigInt(BATCHES_MAX);
-    const parameters = [String(position), ordinal, String(until), types ?? null, most];
+    const furthest = position + BigInt(BATCHES_MAX);
+    const isEnd = furthest >= placed;
+    const until = String(isEnd ? placed : furthest);
+    const parameters = [String(position), ordinal, until, types ?? null, most];
     const events = toEvents(await this.dataSource.query(selectEvents(AFTER_POSITION), parameters));
-    if (until >= placed) return { events };
     const [last]: RawRow[] = await this.dataSource.query(
       'SELECT id, created_at FROM outbox_batches WHERE position <= $1 ORDER BY position DESC LIMIT 1',
-      [String(until)],
+      [until],
     );
-    return { events, scanned: last && eventId({ batch: BigInt(last.id), ordinal: ORDINAL_MAX }, last.created_at) };
+    return { events, isEnd, seenUntil: last && endOf(BigInt(last.id), last.created_at) };
   }
 
-  /** Events that concern a wallet, in the order in which they happened to it. */
-  async ofWallet(
+  /**
+   * Events that concern a wallet, in the order in which they happened to it. Batches get their numbers before they are committed, so at the
+   * end of a quiet wallet's it goes on from the last of all that nothing can come before any more.
+   */
+  private async ofWallet(
     walletId: string,
     after: EventPlace | undefined,
     most: number,
     types?: readonly EventType[],
-  ): Promise<KeptEvent[]> {
-    const place = [String(after?.batch ?? 0n), after?.ordinal ?? 0];
-    return toEvents(await this.dataSource.query(selectEvents(OF_SUBJECT), [walletId, ...place, types ?? null, most]));
+  ): Promise<Looked> {
+    const parameters = [walletId, String(after?.batch ?? 0n), after?.ordinal ?? 0, types ?? null, most];
+    const events = toEvents(await this.dataSource.query(selectEvents(OF_SUBJECT), parameters));
+    const [settled]: RawRow[] = await this.dataSource.query(SETTLED);
+    const last = events.at(-1);
+    const isBehind = settled !== undefined && BigInt(settled.id) > (last ?? after ?? { batch: 0n }).batch;
+    return { events, isEnd: true, seenUntil: isBehind ? endOf(BigInt(settled.id), settled.created_at) : last?.id };
   }
 
   /** The event at a place, or nothing where it is no longer kept. */
@@ -106,7 +119,7 @@ export class EventsQueries {
    * Where to go on after an event; without a position where others have to be given theirs first.
    * @throws {Problem} `events_expired` where it is no longer kept; on an id that no event has.
    */
-  async placeAfter(id: string): Promise<EventPlace & { position: bigint | null }> {
+  private async placeAfter(id: string): Promise<EventPlace & { position: bigint | null }> {
     const place = placeOf(id);
     if (!place) throw noEvent();
     await this.positions.place();
@@ -151,6 +164,11 @@ export class EventsQueries {
   }
 }
 
+/** The place behind all events of a batch. */
+function endOf(batch: bigint, createdAt: Date): string {
+  return eventId({ batch, ordinal: ORDINAL_MAX }, createdAt);
+}
+
 function noEvent(): Problem {
   return Problem.field('after', 'must be the id of an event');
 }
@@ -187,6 +205,11 @@ const OF_SUBJECT = `
   SELECT batch, ordinal FROM outbox
    WHERE subject_id = $1 AND (batch, ordinal) > ($2, $3) AND ($4::text[] IS NULL OR type = ANY($4))
    ORDER BY batch, ordinal LIMIT $5`;
+
+/** No transaction takes an hour. */
+const SETTLED = `
+  SELECT id, created_at FROM outbox_batches WHERE created_at < clock_now() - interval '1 hour'
+   ORDER BY created_at DESC LIMIT 1`;
 
 const AT = 'SELECT $1::bigint AS batch, $2::int AS ordinal';
 

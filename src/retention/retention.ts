@@ -66,7 +66,8 @@ export class Retention {
 
 /**
  * Always the oldest there are, so that what is left is whole from some moment on (`asper check` goes by that). An active
- * endpoint may be behind: what it has not been sent yet stays, with an hour to spare, as times are not quite in order.
+ * endpoint may be behind: what it has not been sent yet stays, with an hour to spare, as times are not quite in order. And so
+ * does the last of all, from which those who have read everything go on.
  */
 const OLD_EVENTS = `
   WITH needed AS (
@@ -83,7 +84,8 @@ const OLD_EVENTS = `
       WHERE position IS NULL AND EXISTS (SELECT FROM webhook_endpoints WHERE status = 'active') ORDER BY id LIMIT 1)),
   old AS (
     SELECT id FROM outbox_batches
-     WHERE created_at < least(now() - make_interval(days => $1), (SELECT min(created_at) - interval '1 hour' FROM needed))
+     WHERE created_at < least(now() - make_interval(days => $1), (SELECT min(created_at) - interval '1 hour' FROM needed),
+                              (SELECT created_at FROM outbox_batches WHERE position = (SELECT position FROM outbox_place)))
      ORDER BY created_at LIMIT $2),
   events AS (DELETE FROM outbox WHERE batch IN (SELECT id FROM old)),
   batches AS (DELETE FROM outbox_batches WHERE id IN (SELECT id FROM old) RETURNING id)
