@@ -8,12 +8,12 @@ export type Reply = Pick<FastifyReply, 'header' | 'status' | 'groupSize'>;
 /** The body of an answer; a replay is marked, a versioned body carries its ETag. */
 export function answer<Body extends object>(
   reply: Reply,
-  { status, body, replayed, groupSize = 0 }: Answer<Body>,
+  { status, body, replayed, isDryRun, groupSize = 0 }: Answer<Body>,
 ): Body {
   reply.status(status);
   reply.groupSize = groupSize;
   if (replayed) reply.header('Idempotency-Replayed', 'true');
-  return 'version' in body ? withETag(reply, body as Body & { version: number }) : body;
+  return 'version' in body && !isDryRun ? withETag(reply, body as Body & { version: number }) : body;
 }
 
 /** The body, with its version as ETag. */

@@ -58,7 +58,7 @@ function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   const status = httpStatus(error);
   if (status === 404) return new Problem('not_found', 'There is no such route; /docs lists them all.');
-  if (status === 413) return new Problem('body_too_large', 'The body exceeds 64 KiB.');
+  if (status === 413) return new Problem('body_too_large', 'The body exceeds 64 KiB, or 1 MiB for a batch.');
   if (status === 415) return new Problem('unsupported_media_type', 'Send the body as application/json.');
   if (status !== undefined && status < 500) return new Problem('bad_request', badRequestDetail(error));
   if (error instanceof CommitUnknownError) {
@@ -78,7 +78,8 @@ function httpStatus(error: unknown): number | undefined {
 }
 
 function badRequestDetail(error: unknown): string {
-  const code = (error as { code?: unknown }).code;
+  // Nest wraps what Fastify raises.
+  const { code } = ((error as { cause?: unknown }).cause ?? error) as { code?: unknown };
   if (code === 'FST_ERR_CTP_EMPTY_JSON_BODY') return 'The body is empty; a JSON object is expected.';
   if (code === 'FST_ERR_CTP_INVALID_JSON_BODY') return 'The body is not valid JSON.';
   return 'The request could not be read: its body is not valid JSON, or its URL or headers are malformed.';

@@ -40,7 +40,7 @@ export const ERRORS = {
     title: 'No such user',
     retryable: false,
     cause: 'No user has this id.',
-    fix: 'Look the user up with GET /v1/users?phone_number=…',
+    fix: 'Look the user up with GET /v1/users?phone_number=… (+ is written %2B in a URL).',
   },
   wallet_not_found: {
     status: 404,
@@ -107,7 +107,7 @@ export const ERRORS = {
     title: 'The phone number is registered',
     retryable: false,
     cause: 'A user with this phone number exists.',
-    fix: 'Find the user with GET /v1/users?phone_number=…',
+    fix: 'Find the user with GET /v1/users?phone_number=… (+ is written %2B in a URL).',
   },
   user_suspended: {
     status: 409,

@@ -70,6 +70,11 @@ export function formatAmount(minor: bigint, currency: string): string {
   return `${negative ? '-' : ''}${digits.slice(0, point)}.${digits.slice(point)}`;
 }
 
+/** Reads back what {@link formatAmount} wrote, of whatever size. */
+export function minorOf(formatted: string): bigint {
+  return BigInt(formatted.replace('.', ''));
+}
+
 /** TypeORM column transformer: `bigint` columns travel as text in pg and are `bigint` in our entities. */
 export const minorUnits = {
   to: (value: bigint | null | undefined): string | null | undefined => (value === null ? null : value?.toString()),

@@ -37,7 +37,7 @@ export function IsTextList(min: number, max: number, isRight: (text: string) => 
 /** An amount of money, more than zero: decimal text, or a JSON number of at most 15 significant digits. */
 export function IsAmount() {
   return rule('isAmount', (value) => {
-    if (!isAmountShaped(value)) return 'must be a positive decimal number such as "150.00"';
+    if (!isAmountShaped(value)) return tooLong(value) ?? 'must be a positive decimal number such as "150.00"';
     return /[1-9]/.test(String(value)) ? undefined : 'must be more than zero';
   });
 }
@@ -45,8 +45,20 @@ export function IsAmount() {
 /** An amount of money that may be zero or negative. */
 export function IsSignedAmount() {
   return rule('isSignedAmount', (value) =>
-    isAmountShaped(value, true) ? undefined : 'must be a decimal number such as "100.00" or "-50.00"',
+    isAmountShaped(value, true)
+      ? undefined
+      : (tooLong(value) ?? 'must be a decimal number such as "100.00" or "-50.00"'),
   );
+}
+
+/** What is wrong with a number that has the look of an amount. */
+function tooLong(value: unknown): string | undefined {
+  const [, whole, fraction = ''] = /^-?(0|[1-9]\d*)(?:\.(\d+))?$/.exec(String(value)) ?? [];
+  if (whole === undefined || /^0\d/.test(whole)) return undefined;
+  if (whole.length > 15) return 'must be smaller: it has more than 15 digits before the point';
+  return fraction.length > 4
+    ? 'must be rounded: it has more decimals than any currency; a text says what you mean'
+    : undefined;
 }
 
 /** An ISO 4217 code with a minor unit. */
@@ -68,9 +80,11 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /** RFC 3339 with an offset, between the years 1900 and 2200. */
 export function IsInstant() {
-  return rule('isInstant', (value) =>
-    readInstant(value) ? undefined : 'must be an RFC 3339 time such as "2026-01-31T09:30:00Z", from 1900 to 2199',
-  );
+  return rule('isInstant', (value) => {
+    if (readInstant(value)) return undefined;
+    const hint = / \d\d:\d\d$/.test(String(value)) ? '; + is written %2B in a URL' : '';
+    return `must be an RFC 3339 time such as "2026-01-31T09:30:00Z", from 1900 to 2199${hint}`;
+  });
 }
 const INSTANT =
   /^(19|20|21)\d\d-(\d\d)-(\d\d)T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
@@ -100,7 +114,7 @@ function isDay(value: unknown): value is string {
 
 const METADATA_KEYS_MAX = 50;
 
-/** Flat notes: up to 50 names of 64 characters, each with a text of 500, a finite number or a boolean. */
+/** Flat notes: up to 50 names of 64 characters, each with a text of 500, a number that is kept exactly, or a boolean. */
 export function IsMetadata() {
   return rule('isMetadata', (value) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'must be a flat JSON object';
@@ -109,10 +123,13 @@ export function IsMetadata() {
     for (const [name, item] of pairs) {
       const problem = name === '' ? 'must not be empty' : textProblem(name, 64);
       if (problem) return `has a name that ${problem}`;
-      const itemProblem =
-        typeof item === 'boolean' || (typeof item === 'number' && Number.isFinite(item))
-          ? undefined
-          : textProblem(item, 500);
+      if (typeof item === 'boolean') continue;
+      if (typeof item === 'number') {
+        // JavaScript has rounded it already: an id of 64 bits would come back as another one.
+        if (Number.isInteger(item) ? Number.isSafeInteger(item) : Number.isFinite(item)) continue;
+        return `has under "${name}" a number of more than 15 digits: send it as a text`;
+      }
+      const itemProblem = textProblem(item, 500);
       if (itemProblem) return `has under "${name}" a value that ${itemProblem} (or a number, or true, or false)`;
     }
     return undefined;

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Problem } from './support/client.js';
+import { expectStatus, type Problem } from './support/client.js';
 import { startService, type Service } from './support/service.js';
 
 describe('what comes in', () => {
@@ -72,10 +72,47 @@ describe('what comes in', () => {
   it('keeps texts and metadata that look like amounts as they are', async () => {
     const wallet = await service.api.newWallet();
     const description = '{"amount": 1e3, "amount": 99.999999999999999999}';
-    const metadata = { amount: 0.30000000000000004, minimum_balance: 1e300 };
+    const metadata = { amount: 0.30000000000000004, minimum_balance: 1e-300 };
     expect((await service.api.credit(wallet.id, 1.5, { description, metadata })).body).toMatchObject({
       ...{ amount: '1.50', description, metadata },
     });
+  });
+
+  it('says of an amount that is too long what is wrong with it, and refuses numbers of metadata that would be rounded', async () => {
+    const wallet = await service.api.newWallet();
+    const refused = async (body: string) =>
+      (await service.api.post<Problem>(`/v1/wallets/${wallet.id}/credits`, body)).body.errors![0]!.message;
+    for (const long of [0.1 + 0.2, 33.333333, '"1.00011"', '-0.00001']) {
+      expect(await refused(`{"amount": ${long}}`)).toMatch(/more decimals than any currency/);
+    }
+    for (const large of ['"1000000000000000.00"', 1e16]) {
+      expect(await refused(`{"amount": ${large}}`)).toMatch(/more than 15 digits before the point/);
+    }
+    expect(await refused('{"amount": "01.00"}')).toMatch(/^must be a positive decimal number/);
+    for (const id of ['12345678901234567890', '9007199254740993', '-9007199254740993']) {
+      expect(await refused(`{"amount": 1, "metadata": {"id": ${id}}}`)).toMatch(
+        /^has under "id" a number of more than 15/,
+      );
+    }
+  });
+
+  it('is refused where a route takes none, and so is a query', async () => {
+    const wallet = await service.api.newWallet('10.00');
+    const hold = expectStatus(
+      201,
+      await service.api.post<{ id: string }>(`/v1/wallets/${wallet.id}/holds`, { amount: '5.00' }),
+    );
+    const fields = async (path: string, body?: object) => {
+      const reply = await service.api.post<Problem>(path, body);
+      return [reply.status, reply.body.errors?.map(({ field }) => field)];
+    };
+    expect(await fields(`/v1/holds/${hold.id}/void`, { amount: '1.00', x: 1 })).toEqual([422, ['amount', 'x']]);
+    expect(await fields(`/v1/holds/${hold.id}/void?dry=1`)).toEqual([422, ['dry']]);
+    const opening = { user_id: wallet.user_id, currency: 'INR', label: 'dry' };
+    expect(await fields('/v1/wallets?dry_run=true', opening)).toEqual([422, ['dry_run']]);
+    expect((await service.api.wallet(wallet.id)).held).toBe('5.00');
+    expect((await service.api.call('GET', '/health/live?probe=1')).status).toBe(200);
+    expectStatus(201, await service.api.post(`/v1/holds/${hold.id}/void`, {}));
   });
 
   it('is refused with fields that nobody asked for', async () => {
@@ -122,6 +159,8 @@ describe('what comes in', () => {
     expect(await send('<a/>', 'text/xml')).toBe('415 unsupported_media_type');
     expect(await send('{"amount":')).toBe('400 bad_request');
     expect(await send('')).toBe('400 bad_request');
+    const detail = async (body: string) => (await service.api.post<Problem>(path, body)).body.detail;
+    expect(await detail('{"amount":')).toBe('The body is not valid JSON.');
     for (const deep of [
       '['.repeat(20_000) + ']'.repeat(20_000),
       `{"metadata":${'{"a":'.repeat(5_000)}1${'}'.repeat(5_001)}`,

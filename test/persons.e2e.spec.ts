@@ -1,7 +1,7 @@
 /** What a person who signed in may do with their own money, and what they see of others. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ALL_SCOPES } from '../src/auth/scopes.js';
-import type { TransactionBody } from '../src/transactions/transactions.dto.js';
+import type { ReversalsBody, TransactionBody } from '../src/transactions/transactions.dto.js';
 import type { WalletBody } from '../src/wallets/wallets.dto.js';
 import { expectStatus, type Problem } from './support/client.js';
 import { insertKey } from './support/keys.js';
@@ -99,14 +99,14 @@ describe('a person', () => {
     ];
     const split = expectStatus(201, await call<TransactionBody>(server, 'POST', '/v1/transactions', { entries }));
     const { body } = await payee.call('GET', `/v1/transactions/${split.id}`);
-    expect(body.entries.map(({ amount }) => amount)).toEqual(['9.00']);
+    expect((await service.api.call('POST', '/v1/wallets?dry_run=true', {})).status).toBe(401); // before any field is looked at
+    expect([body.amount, body.entries.map(({ amount }) => amount)]).toEqual(['9.00', ['9.00']]);
+    expect((await payer.call('GET', `/v1/transactions/${split.id}`)).body.amount).toBe('10.00');
     const reversal = { reason: 'Wrong price', amount: '1.00' };
     expectStatus(201, await call(server, 'POST', `/v1/transactions/${split.id}/reversals`, reversal));
-    const { body: reversals } = await payee.call<{ data: TransactionBody[] }>(
-      'GET',
-      `/v1/transactions/${split.id}/reversals`,
-    );
+    const { body: reversals } = await payee.call<ReversalsBody>('GET', `/v1/transactions/${split.id}/reversals`);
     expect(reversals.data.map(({ entries }) => entries.map(({ wallet_id }) => wallet_id))).toEqual([[payee.walletId]]);
+    expect(reversals).toMatchObject({ reversed: [{ amount: '0.90' }], reversible: [{ amount: '8.10' }] });
   });
 
   it.each<[string, () => [string, string, Body?], number, string]>([

@@ -115,7 +115,10 @@ describe('addresses of webhooks', () => {
     for (const address of HOSTILE_ADDRESSES) {
       const bare = address.replace(/%.*/, '');
       const literal = bare.includes(':') ? `https://[${bare}]/` : `https://${bare}/`;
-      expect([address, urlProblem(literal, reachOf(config()))]).toEqual([address, 'must be a public address']);
+      expect([address, urlProblem(literal, reachOf(config()))]).toEqual([
+        address,
+        expect.stringMatching(/^must be a public address, or .*WEBHOOK_ALLOWED_NETWORKS/),
+      ]);
       for (const found of [[address], ['93.184.216.34', address]]) {
         const sender = new WebhookSender(config(), resolving(found).resolve);
         const { error } = await send(sender, `https://example.com:${port}/`);
@@ -148,6 +151,18 @@ describe('addresses of webhooks', () => {
       .map((name) => (signal as never as Record<symbol, { size?: number } | null | undefined>)[name])
       .filter((value) => typeof value === 'object' && value !== null && (value.size ?? 0) > 0);
     expect([getEventListeners(signal, 'abort').length, kept.length]).toEqual([0, 0]);
+  });
+
+  it('may have names of the house where networks of the house are allowed, and go to those networks alone', async () => {
+    const inside = config({ webhookAllowedNetworks: ['10.0.0.0/8'] });
+    for (const url of ['https://hooks.corp.internal/', 'https://hooks.svc.cluster.local/']) {
+      expect(urlProblem(url, reachOf(config()))).toMatch(/WEBHOOK_ALLOWED_NETWORKS/);
+      expect(urlProblem(url, reachOf(inside))).toBeUndefined();
+      const sender = new WebhookSender(inside, resolving(['192.168.1.1']).resolve);
+      expect((await send(sender, url)).error).toMatch(/192\.168\.1\.1, which is not public/);
+    }
+    for (const url of ['https://localhost/', 'https://a.localhost/', 'https://1.0.0.10.in-addr.arpa/'])
+      expect(typeof urlProblem(url, reachOf(inside))).toBe('string');
   });
 
   it('of a network that is named in the configuration are open, and only those', async () => {

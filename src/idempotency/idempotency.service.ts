@@ -18,6 +18,8 @@ export interface Answer<Body extends object = object> {
   status: number;
   body: Body;
   replayed: boolean;
+  /** It says what would happen: nothing has the version in it yet. */
+  isDryRun?: boolean;
   /** Of a posting that was committed now: how many instructions shared its database transaction. For the log. */
   groupSize?: number;
 }

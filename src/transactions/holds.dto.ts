@@ -1,6 +1,7 @@
-import { ApiProperty, ApiPropertyOptional, OmitType } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional, IntersectionType, OmitType } from '@nestjs/swagger';
 import { IsIn } from 'class-validator';
 import { formatAmount, type AmountInput } from '../money.js';
+import { NoIdBody } from '../openapi.js';
 import { PageQuery } from '../paging.js';
 import type { Metadata } from '../users/user.entity.js';
 import { API_METADATA } from '../users/users.dto.js';
@@ -101,7 +102,7 @@ export class HoldBody {
 }
 
 /** What a dry run answers: the hold as it would be, without an id. */
-export class DryRunHoldBody extends OmitType(HoldBody, ['id']) {}
+export class DryRunHoldBody extends IntersectionType(OmitType(HoldBody, ['id']), NoIdBody) {}
 
 export class HoldChangeBody {
   @ApiProperty({ description: 'The version of the hold after it.', example: 2 }) version: number;

@@ -135,7 +135,7 @@ function assertZeroSum(ledger: Ledger, { legs, currency }: Movement): void {
   }
 }
 
-/** Names every item that stands in the way, so that all can be put right at once. */
+/** Names the items that stand in the way, so that all can be put right at once. */
 function refusalOfBatch(batch: 'atomic' | 'each', outcomes: Outcome[]): Refusal | undefined {
   if (batch === 'each') return undefined;
   const errors = outcomes.flatMap((outcome, i) =>

@@ -122,5 +122,5 @@ function dryRun<Body extends object>(body: Body): Answer<Body> {
   const shown = { ...body } as Record<string, unknown>;
   delete shown.id;
   if (shown.status === 'posted') shown.status = 'dry_run';
-  return { status: 200, body: shown as unknown as Body, replayed: false };
+  return { status: 200, body: shown as unknown as Body, replayed: false, isDryRun: true };
 }

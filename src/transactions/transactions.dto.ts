@@ -1,6 +1,7 @@
 import { ApiProperty, ApiPropertyOptional, IntersectionType, OmitType } from '@nestjs/swagger';
 import { IsIn } from 'class-validator';
 import { formatAmount, type AmountInput } from '../money.js';
+import { NoIdBody } from '../openapi.js';
 import { PageQuery } from '../paging.js';
 import type { Metadata } from '../users/user.entity.js';
 import { API_METADATA } from '../users/users.dto.js';
@@ -309,7 +310,7 @@ export class TransactionBody {
 }
 
 /** What a dry run answers: the transaction as it would be, without an id. */
-export class DryRunTransactionBody extends OmitType(TransactionBody, ['id']) {}
+export class DryRunTransactionBody extends IntersectionType(OmitType(TransactionBody, ['id']), NoIdBody) {}
 
 export class AmountBody {
   @ApiProperty({ example: 'INR' }) currency: string;

@@ -16,7 +16,7 @@ import { WalletCurrencies } from '../wallets/wallet-currencies.js';
 import { readAmount } from '../wallets/wallets.service.js';
 import type { Metadata } from '../users/user.entity.js';
 import type { Leg, Movement, Posting, ReadTransaction } from './ledger.js';
-import { PersonView } from './person-view.js';
+import { movedBy, PersonView } from './person-view.js';
 import { PostingService } from './posting.service.js';
 import {
   transactionBody,
@@ -171,23 +171,18 @@ export class TransactionsService {
 
   /** What has been given back of a transaction, and what can still be. */
   async reversals(id: string, caller: Principal): Promise<ReversalsBody> {
-    const original = await this.find(id);
-    const reversals = await this.queries.reversalsOf(id);
-    const totals = (transactions: ReadTransaction[]) => {
-      const sums = new Map(original.entries.map(({ currency }) => [currency, 0n]));
-      for (const { currency, amountMinor } of transactions.flatMap(({ entries }) => entries)) {
-        if (amountMinor > 0n) sums.set(currency, sums.get(currency)! + amountMinor);
-      }
-      return sums;
-    };
-    const [whole, given] = [totals([original]), totals(reversals)];
+    const transactions = [await this.find(id), ...(await this.queries.reversalsOf(id))];
+    const [original, ...data] = await this.view.of(transactions.map(transactionBody), caller);
+    const whole = movedBy(original!.entries);
+    const given = movedBy(data.flatMap(({ entries }) => entries));
     const list = (amountOf: (currency: string) => bigint) =>
       [...whole.keys()].map((currency) => ({ currency, amount: formatAmount(amountOf(currency), currency) }));
-    const isReversible = original.type !== 'reversal';
+    const reversed = (currency: string) => given.get(currency) ?? 0n;
+    const isReversible = original!.type !== 'reversal';
     return {
-      reversed: list((currency) => given.get(currency)!),
-      reversible: list((currency) => (isReversible ? whole.get(currency)! - given.get(currency)! : 0n)),
-      data: await this.view.of(reversals.map(transactionBody), caller),
+      reversed: list(reversed),
+      reversible: list((currency) => (isReversible ? whole.get(currency)! - reversed(currency) : 0n)),
+      data,
     };
   }
 

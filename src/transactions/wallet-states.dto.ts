@@ -1,6 +1,7 @@
-import { ApiProperty, ApiPropertyOptional, OmitType } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional, IntersectionType, OmitType } from '@nestjs/swagger';
 import { IsIn, IsInt, Max, Min } from 'class-validator';
 import type { AmountInput } from '../money.js';
+import { NoIdBody } from '../openapi.js';
 import { IsAmount, IsId, IsText, MayBeAbsent } from '../validation.js';
 import { FREEZE_MODES, WALLET_STATUSES, type FreezeMode, type WalletStatus } from '../wallets/wallet.entity.js';
 import { WALLET_EXAMPLE_ID } from '../wallets/wallets.dto.js';
@@ -52,7 +53,7 @@ export class StatusChangeBody {
 }
 
 /** What a dry run answers: the change as it would be, without an id. */
-export class DryRunStatusChangeBody extends OmitType(StatusChangeBody, ['id']) {}
+export class DryRunStatusChangeBody extends IntersectionType(OmitType(StatusChangeBody, ['id']), NoIdBody) {}
 
 export function statusChangeBody(change: StatusChange): StatusChangeBody {
   return {

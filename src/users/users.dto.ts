@@ -6,11 +6,11 @@ import { USER_STATUSES, type Metadata, type User, type UserStatus } from './user
 
 const PHONE = { description: 'International (+91…), or national digits of the default region.', maxLength: 32 };
 const METADATA = {
-  type: 'object',
-  additionalProperties: true,
+  type: 'object' as const,
+  additionalProperties: { oneOf: [{ type: 'string' }, { type: 'number' }, { type: 'boolean' }] },
   description: 'Your own notes: up to 50 names, each with a text, number or boolean.',
   example: { plan: 'gold' },
-} as const;
+};
 export const API_METADATA = METADATA;
 
 export class RegisterUserDto {

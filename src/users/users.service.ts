@@ -50,7 +50,7 @@ export class UsersService {
     const after = readCursor(query.cursor, CURSOR_ID);
     const rows = await this.dataSource.manager.find(User, {
       where: {
-        ...(query.phone_number === undefined ? {} : { phoneNumber: this.phoneNumber(query.phone_number) }),
+        ...(query.phone_number === undefined ? {} : { phoneNumber: this.phoneNumber(withPlus(query.phone_number)) }),
         ...(after ? { id: LessThan(after) } : {}),
       },
       order: { id: 'DESC' },
@@ -150,6 +150,11 @@ export class UsersService {
       `must be a possible number: international such as "+919876543210", or national digits of ${region}`,
     );
   }
+}
+
+/** A plus that was not written %2B in a URL arrives as a blank, and without it the number would be one of the default region. */
+function withPlus(inQuery: string): string {
+  return inQuery.replace(/^ /, '+');
 }
 
 const E164 = /^\+[1-9]\d{1,14}$/;

@@ -29,11 +29,22 @@ export function urlProblem(text: string, reach: Reach): string | undefined {
   if (url.username !== '' || url.password !== '') return 'must not contain a user or password';
   if (url.hash !== '') return 'must not have a fragment';
   const literal = literalOf(url);
-  if (literal !== undefined && !isReachable(literal, reach)) return 'must be a public address';
-  if (literal === undefined && /^(localhost|.*\.(localhost|local|internal|onion|arpa))\.?$/i.test(url.hostname)) {
-    if (!reach.allowed.check('127.0.0.1') || !/^localhost$/i.test(url.hostname)) return 'must be a public name';
-  }
+  if (literal !== undefined && !isReachable(literal, reach)) return `must be a public address${unlessAllowed}`;
+  if (literal === undefined && !isNameReachable(url.hostname, reach)) return `must be a public name${unlessAllowed}`;
   return undefined;
+}
+
+const unlessAllowed = ', or in a network of WEBHOOK_ALLOWED_NETWORKS';
+
+/**
+ * Whether a name may be looked up at all; the addresses that it stands for are held against the networks at each connection. Names of
+ * the house are only for whoever has allowed networks of the house.
+ */
+function isNameReachable(hostname: string, { allowed }: Reach): boolean {
+  const [, suffix] = /(?:^|\.)(localhost|local|internal|onion|arpa)\.?$/i.exec(hostname) ?? [];
+  if (suffix === undefined) return true;
+  if (/^localhost$/i.test(hostname)) return allowed.check('127.0.0.1');
+  return /^(local|internal)$/i.test(suffix) && allowed.rules.length > 0;
 }
 
 /** The address that a URL names instead of a host, however it is spelt. */
