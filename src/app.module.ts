@@ -1,5 +1,5 @@
 import { Global, Module, type DynamicModule } from '@nestjs/common';
-import { APP_FILTER, APP_GUARD, APP_PIPE } from '@nestjs/core';
+import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { databaseOptions } from '../ormconfig.js';
 import { AuditModule } from './audit/audit.module.js';
@@ -21,7 +21,6 @@ import { StatementsModule } from './statements/statements.module.js';
 import { TelemetryModule } from './telemetry/telemetry.module.js';
 import { TransactionsModule } from './transactions/transactions.module.js';
 import { UsersModule } from './users/users.module.js';
-import { UndeclaredGuard } from './undeclared.guard.js';
 import { StrictValidationPipe } from './validation.pipe.js';
 import { WebhooksModule } from './webhooks/webhooks.module.js';
 import { WalletsModule } from './wallets/wallets.module.js';
@@ -58,7 +57,6 @@ export class AppModule {
         { provide: CONFIG, useValue: config },
         Background,
         { provide: APP_FILTER, useClass: ProblemFilter },
-        { provide: APP_GUARD, useClass: UndeclaredGuard }, // after the guard of AuthModule: who may not call learns no fields
         { provide: APP_PIPE, useClass: StrictValidationPipe },
       ],
       exports: [CONFIG, Background],

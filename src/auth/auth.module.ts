@@ -3,6 +3,7 @@ import { APP_GUARD } from '@nestjs/core';
 import { CONFIG } from '../config.js';
 import { IdempotencyModule } from '../idempotency/idempotency.module.js';
 import { UsersModule } from '../users/users.module.js';
+import { UndeclaredGuard } from '../undeclared.guard.js';
 import { AccessGuard } from './access.guard.js';
 import { AccessTokens } from './access-tokens.js';
 import { ApiKeys } from './api-keys.js';
@@ -29,7 +30,10 @@ import { SigningKeys } from './signing-keys.js';
   imports: [UsersModule, IdempotencyModule],
   controllers: [AuthController, ApiKeysController],
   providers: [
-    ...[AccessTokens, ApiKeys, ApiKeysService, Ownership, Principals, { provide: APP_GUARD, useClass: AccessGuard }],
+    ...[AccessTokens, ApiKeys, ApiKeysService, Ownership, Principals],
+    // In this order: whoever may not call is told that, and nothing of fields.
+    { provide: APP_GUARD, useClass: AccessGuard },
+    { provide: APP_GUARD, useClass: UndeclaredGuard },
     ContinuedAccess,
     ...[AuthSecret, SigningKeys, SessionsService, RefreshTokens, AuthSweeper],
     ...[SignInService, OneTimeCodes, SendLimits, CodeDispatch, RequestLimits],
