@@ -14,6 +14,8 @@ WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
+# Where keys are kept that are made because none was given (AUTH_SECRET, RECEIPT_KEY): they end with the container.
+RUN mkdir .asper && chown node:node .asper
 ENV HOST=0.0.0.0 PORT=5000
 USER node
 EXPOSE 5000

@@ -90,5 +90,7 @@ const { outputFiles } = await build({
 await rm(OUT, { recursive: true, force: true });
 await mkdir(OUT, { recursive: true });
 for (const { path: file, text, contents } of outputFiles) {
-  await writeFile(file, file.endsWith('.js') ? classNamesOnly(text) : contents);
+  // npm makes the command executable once, when it links it; a file that is written anew has to be so by itself.
+  const mode = file.endsWith('cli.js') ? 0o755 : 0o644;
+  await writeFile(file, file.endsWith('.js') ? classNamesOnly(text) : contents, { mode });
 }

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { commandConfig, ConfigError } from './config.js';
 import { EmbeddedDatabaseError } from './database/embedded.system.js';
 import { MigrationRefused } from './database/migration-refused.js';
+import { isDatabaseFault } from './database/sqlstate.js';
 import { UsageError, type RawImportOptions } from './import/import.options.js';
 import type { RawCheckOptions } from './ledger/check.command.js';
 import { packageFile } from './package-root.js';
@@ -95,7 +96,7 @@ function failed(error: unknown): number {
     return EXIT_USAGE;
   }
   if (error instanceof EmbeddedDatabaseError || error instanceof MigrationRefused) console.error(message);
-  else if (code === 'ECONNREFUSED' || code === 'ENOTFOUND' || /^(28|3D|08)/.test(code ?? '')) {
+  else if (isDatabaseFault(error)) {
     console.error(`The database of DATABASE_URL cannot be used: ${message || code}`);
     return EXIT_USAGE;
   } else console.error((error as Error).stack ?? error);

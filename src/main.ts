@@ -36,7 +36,7 @@ async function start(): Promise<void> {
   try {
     const { url, config } = await starting;
     if (stopping) return;
-    say(`Asper Wallet listens on ${url} — try it in the browser: ${url}/docs`);
+    say(`Asper Wallet listens on ${url}${config.docs ? ` — try it in the browser: ${url}/docs` : ''}`);
     if (config.auth === 'open')
       say('AUTH=open: everyone who reaches this address may move money. Made for trying it out.');
   } catch (error) {

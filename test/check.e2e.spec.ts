@@ -1,6 +1,7 @@
 /** `asper check`: sound ledgers pass, and a row changed by hand is found and named. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomInt, randomUUID } from 'node:crypto';
+import { statSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -18,7 +19,7 @@ import { fillLedger } from './scenarios/full-ledger.js';
 import { rewriteChains } from './scenarios/rewritten-chains.js';
 import { expectStatus } from './support/client.js';
 import { ImportBench } from './support/import-bench.js';
-import { startService, type Service } from './support/service.js';
+import { startService, TestDatabase, type Service } from './support/service.js';
 
 const RECEIPT_KEY = Buffer.from(Array.from({ length: 32 }, (_, i) => i)).toString('base64');
 const CHANGE_COUNT = Number(process.env.CHECK_CHANGES ?? 100);
@@ -126,6 +127,30 @@ describe('asper check', () => {
     expect((await asper('check', '--everything')).code).toBe(2);
     const nowhere = { DATABASE_URL: 'postgresql://nobody:x@127.0.0.1:1/none' };
     expect((await ImportBench.run(['check'], nowhere)).code).toBe(2);
+  });
+
+  it('exits with 2 on another schema than its own, and leaves it as it is', async () => {
+    const { database } = service;
+    const empty = await TestDatabase.create();
+    await empty.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
+    expect(await ImportBench.run(['check'], { DATABASE_URL: empty.url })).toMatchObject({
+      ...{ code: 2, stderr: expect.stringMatching(/has no ledger: .*Is DATABASE_URL the right one\?/) },
+    });
+    expect(await empty.query(`SELECT FROM pg_tables WHERE schemaname = 'public'`)).toEqual([]);
+    await empty.drop();
+
+    const newest = 'id = (SELECT max(id) FROM migrations)';
+    const [{ id, timestamp, name }] = await database.query(`DELETE FROM migrations WHERE ${newest} RETURNING *`);
+    expect(await asper('check')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('has an older schema: 1 of'),
+    });
+    expect(await database.query(`SELECT FROM migrations WHERE name = '${name}'`)).toEqual([]);
+    await database.query(`INSERT INTO migrations (id, timestamp, name) VALUES (${id}, ${timestamp}, '${name}')`);
+  });
+
+  it('can be run by its name after any build', () => {
+    expect(statSync('dist/service/cli.js').mode & 0o111).toBe(0o111);
   });
 
   it('cannot see a history that was rewritten to its end; a receipt from before can', async () => {

@@ -68,5 +68,7 @@ describe('the Dockerfile', () => {
 
   it('runs as an ordinary user', () => {
     expect(instructions('USER', lines.slice(lastStage))).toEqual(['node']);
+    // Who owns nothing else in the image, and keeps there the keys that are made because none was given.
+    expect(instructions('RUN', lines.slice(lastStage))).toEqual(['mkdir .asper && chown node:node .asper']);
   });
 });

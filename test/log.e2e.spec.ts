@@ -253,6 +253,7 @@ describe('what is taken out of the log', () => {
     'wallet 01a2085e-6dcc-7559-b240-4253273974c4 at 2026-11-23T12:25:35.947Z',
     'QueryFailedError: canceling statement due to statement timeout\n    at /srv/app/node_modules/typeorm/driver/pg.js:12:5',
     'a group of 230 failed at attempt 3: 40P01 deadlock detected',
+    'at async UsersService.read (file:///srv/of/abcdef/dist/service/chunk-ABCDEFGH.js:643:18)', // 43 characters of a path
   ])('and not: %s', (text) => expect(redact(text)).toBe(text));
 
   it('says why it did not start, without the password', async () => {

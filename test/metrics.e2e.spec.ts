@@ -125,7 +125,22 @@ describe('metrics', () => {
     await database.query(
       `UPDATE webhook_endpoints SET position = 0, taken_by = gen_random_uuid(), taken_until = now() + interval '1 day'`,
     );
+    // A process has begun it ten minutes ago, failed, and put it off.
+    const [from, to] = [await api.newWallet('1.00'), await api.newWallet()];
+    const made = {
+      from_wallet_id: from.id,
+      to_wallet_id: to.id,
+      amount: '1.00',
+      every: 'once',
+      starts_at: '2199-01-01T00:00:00Z',
+    };
+    expectStatus(201, await api.post('/v1/schedules', made));
+    await database.query(
+      `UPDATE schedules SET begun_at = now() - interval '10 minutes', due_at = now() + interval '5 minutes', attempts = 7`,
+    );
     const text = await scrape(api);
+    expect(valueOf(text, 'asper_schedules_due')).toBe(0);
+    expect(valueOf(text, 'asper_schedules_lag_seconds')).toBeGreaterThan(590);
     expect(valueOf(text, 'asper_webhook_endpoints_active')).toBe(1);
     expect(valueOf(text, 'asper_webhook_lag_seconds')).toBeGreaterThan(3_500);
   });

@@ -86,6 +86,30 @@ describe('the role of the service', () => {
     expect(await stateOf(sql)).toBe('42501');
   });
 
+  it('cannot deceive a law by a temporary table of the name of a real one', async () => {
+    const id = '01890000-0000-7000-8000-000000000001';
+    const nobodys = '01890000-0000-7000-8000-00000000dead';
+    const { id: wallet } = await service.api.newWallet('5.00');
+    const posted = `
+      WITH batch AS (INSERT INTO outbox_batches (created_at) VALUES (now()) RETURNING id)
+      INSERT INTO outbox (batch, ordinal, place, subject_id, type, object_id, balance)
+      SELECT id, 0, 0, '${wallet}', 'transaction.posted', '${id}', 1500 FROM batch;
+      INSERT INTO transactions (id, type, currency, amount, actor, effective_at, created_at)
+      VALUES ('${id}', 'transfer', 'INR', 1000, 'law', now(), now())`;
+    const entries = `
+      UPDATE wallets SET balance = 1500, credited = 1500, entry_count = 2, last_hash = '\\x00' WHERE id = '${wallet}';
+      INSERT INTO entries (wallet_id, seq, leg, transaction_id, amount, balance_after, credited_after, hash, created_at)
+      VALUES ('${nobodys}', 1, 0, '${id}', -1000, -1000, 0, '\\x00', now()),
+             ('${wallet}', 2, 1, '${id}', 1000, 1500, 1500, '\\x00', now())`;
+    const temporary = `
+      CREATE TEMPORARY TABLE wallets AS TABLE public.wallets;
+      INSERT INTO wallets (id, currency, entry_count) VALUES ('${nobodys}', 'INR', 1);
+      UPDATE wallets SET entry_count = 2 WHERE id = '${wallet}'`;
+    const real = entries.replace('UPDATE wallets', 'UPDATE public.wallets');
+    expect(await stateOf(`BEGIN; ${posted}; ${entries}; COMMIT`)).toBe('AW001');
+    expect(await stateOf(`BEGIN; ${temporary}; ${posted}; ${real}; COMMIT`)).toBe('AW001');
+  });
+
   it('has rights on tables that are there, and for each table somebody has thought about it', async () => {
     const tables = await database.query(`SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'`);
     const readOnly = ['migrations', 'unsettled_wallets'];

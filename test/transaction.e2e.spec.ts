@@ -90,6 +90,20 @@ describe('COMMIT behind writes', () => {
     expect(await kept()).toEqual([]);
   });
 
+  it('is not sure where the server ended with COMMIT: the record of it may be in the log that it could not flush', async () => {
+    const answer = inPipelinedTransaction(dataSource, async ({ runner, begun, commitBehind }) => {
+      await begun;
+      const commit = runner.commitTransaction.bind(runner);
+      runner.commitTransaction = async () => {
+        await commit();
+        throw Object.assign(new Error('could not fsync file'), { severity: 'PANIC', code: '58030' });
+      };
+      await commitBehind([insert(runner, 2)]);
+    });
+    await expect(answer).rejects.toBeInstanceOf(CommitUnknownError);
+    expect(await kept()).toEqual([2]);
+  });
+
   it('is not sure where nobody answered', async () => {
     const cut = async (runner: QueryRunner) => {
       const client = (await runner.connect()) as { connection: { stream: { destroy(): void } } };

@@ -18,6 +18,11 @@ export async function guardedUpdate<Entity extends ObjectLiteral & { id: string;
     throw new Problem('precondition_failed', `It is at version ${row.version}, not ${ifMatch}.`);
   }
   if (Object.keys(changes).length === 0) return;
-  const { affected } = await runner.manager.update(target, { id: row.id, version: row.version }, changes);
+  const set: Record<string, unknown> = { ...changes };
+  // TypeORM would write when the transaction began. A wallet's next posting must not come before its last change, also where the clock
+  // was set back in between.
+  if ('updatedAt' in row) set.updatedAt ??= () => 'greatest(updated_at, clock_now())';
+  const which = { id: row.id, version: row.version };
+  const { affected } = await runner.manager.update(target, which, set as typeof changes);
   if (affected !== 1) throw new Problem('precondition_failed', 'It changed at this very moment.');
 }

@@ -4,7 +4,7 @@ import { databaseOptions } from '../../ormconfig.js';
 import type { Config } from '../config.js';
 import { MigrationRefused } from './migration-refused.js';
 import { makeServiceRole, RoleRefused } from './service-role.js';
-import { INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE, sqlState } from './sqlstate.js';
+import { INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE, sqlState, UNDEFINED_TABLE } from './sqlstate.js';
 
 /** Any constant; processes that migrate take turns on it. Nothing else depends on it. */
 const MIGRATION_LOCK = 4_120_651;
@@ -41,6 +41,19 @@ export async function migrate(
     }
   };
   return asOwner(config, work, LOCK_WAIT_MS_MAX);
+}
+
+/** The migrations of this build that the database has not had. It only looks. */
+export async function missingMigrations(dataSource: DataSource): Promise<string[]> {
+  const names = dataSource.migrations.map(({ name, constructor }) => name ?? constructor.name);
+  const rows = await dataSource
+    .query<Array<{ name: string }>>('SELECT name FROM migrations WHERE name = ANY($1)', [names])
+    .catch((error: unknown) => {
+      if (sqlState(error) === UNDEFINED_TABLE) return [];
+      throw error;
+    });
+  const had = new Set(rows.map(({ name }) => name));
+  return names.filter((name) => !had.has(name));
 }
 
 /** Each migration is a transaction of its own, so after one that did not get its lock those before it stay, and it begins anew. */

@@ -10,6 +10,7 @@ export const UNIQUE_VIOLATION = '23505';
 export const DUPLICATE_OBJECT = '42710';
 export const INSUFFICIENT_PRIVILEGE = '42501';
 export const LOCK_NOT_AVAILABLE = '55P03';
+export const UNDEFINED_TABLE = '42P01';
 
 /** The five characters of a SQLSTATE, or nothing where the server never answered. */
 export function sqlState(error: unknown): string | undefined {
@@ -22,6 +23,11 @@ export function constraintOf(error: unknown): string | undefined {
   return (error as { constraint?: string } | undefined)?.constraint;
 }
 
+/** Whether the server ended the connection with it, or itself. */
+export function endsConnection(error: unknown): boolean {
+  return /^(FATAL|PANIC)$/.test(String((error as { severity?: unknown } | undefined)?.severity));
+}
+
 /**
  * Whether the database, not the request, is at fault: no answer, connection lost (08), resources (53), operator
  * action or time-out (57, 55P03), read-only during a failover (25006), system error (58, XX); and whatever ends a connection
@@ -29,7 +35,7 @@ export function constraintOf(error: unknown): string | undefined {
  */
 export function isDatabaseFault(error: unknown): boolean {
   if (!isDatabaseError(error)) return false;
-  if (/^(FATAL|PANIC)$/.test(String((error as { severity?: unknown }).severity))) return true;
+  if (endsConnection(error)) return true;
   const state = sqlState(error);
   return state === undefined || /^(08|53|57|58|XX|55P03|25006|3D)/.test(state);
 }

@@ -1,7 +1,7 @@
 /** The only begin, commit and rollback of the service. */
 import type { DataSource, QueryRunner } from 'typeorm';
 import { allSettled } from './all-settled.js';
-import { isDatabaseError, sqlState } from './sqlstate.js';
+import { endsConnection, isDatabaseError, sqlState } from './sqlstate.js';
 
 /** The connection was lost while COMMIT was under way: the transaction may or may not have happened. */
 export class CommitUnknownError extends Error {
@@ -89,8 +89,10 @@ async function commit(runner: QueryRunner, writes: Promise<unknown>[]): Promise<
   const state = sqlState(error);
   // A write with a SQLSTATE was refused, and COMMIT after it did nothing. COMMIT with one was refused as well (a
   // deferred law, a serialization failure); but a shutdown (57) or fault (XX) may cut the connection on either side
-  // of it, so it tells nothing.
-  const isRefused = state !== undefined && (place < writes.length || !/^(57|08|XX)/.test(state));
+  // of it, so it tells nothing. Nor does what ends the connection or the server: where the log cannot be flushed (PANIC, 53 or 58), the
+  // record of the commit may be in it, and recovery then finds it.
+  const isRefused =
+    state !== undefined && (place < writes.length || !(/^(57|08|XX)/.test(state) || endsConnection(error)));
   throw isRefused ? error : new CommitUnknownError(error);
 }
 

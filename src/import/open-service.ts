@@ -6,23 +6,33 @@ import { migrate } from '../database/migrate.js';
 
 /**
  * Runs `work` on the database of DATABASE_URL, or on the embedded one: a running one is joined, otherwise it is
- * started for as long as `work` takes. The schema is up to date.
+ * started for as long as `work` takes.
  */
-export async function withDatabase<T>(
+export async function onDatabase<T>(
   config: Config,
   log: (line: string) => void,
-  work: (config: Config, migrations: string[]) => Promise<T>,
+  work: (config: Config) => Promise<T>,
 ): Promise<T> {
   const embedded = config.databaseUrl
     ? undefined
     : await openEmbedded({ dataDir: config.dataDir, role: 'command', log });
   try {
-    const onDatabase = { ...config, databaseUrl: embedded?.url ?? config.databaseUrl };
-    const { migrations, databaseRole } = await migrate(onDatabase, log);
-    return await work({ ...onDatabase, databaseRole }, migrations);
+    return await work({ ...config, databaseUrl: embedded?.url ?? config.databaseUrl });
   } finally {
     await embedded?.stop();
   }
+}
+
+/** As {@link onDatabase}, with the schema up to date. */
+export function withDatabase<T>(
+  config: Config,
+  log: (line: string) => void,
+  work: (config: Config, migrations: string[]) => Promise<T>,
+): Promise<T> {
+  return onDatabase(config, log, async (found) => {
+    const { migrations, databaseRole } = await migrate(found, log);
+    return work({ ...found, databaseRole }, migrations);
+  });
 }
 
 /** Runs `work` with the services of the application, wired as in `npm start` and listening nowhere. */

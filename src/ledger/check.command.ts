@@ -3,7 +3,8 @@ import type { Command } from 'commander';
 import { DataSource } from 'typeorm';
 import { databaseOptions } from '../../ormconfig.js';
 import { commandConfig, type Config } from '../config.js';
-import { withDatabase } from '../import/open-service.js';
+import { missingMigrations } from '../database/migrate.js';
+import { onDatabase } from '../import/open-service.js';
 import { UsageError } from '../import/import.options.js';
 import { Progress } from '../import/progress.js';
 import { checkLedger, type CheckResult } from './ledger.checker.js';
@@ -56,7 +57,7 @@ export async function checkCommand({ wallet, json, receipt }: RawCheckOptions): 
   if (wallet !== undefined && !WALLET_ID.test(wallet)) {
     throw new UsageError('--wallet must be the id of a wallet: a UUID in lower case.');
   }
-  const { result, seconds } = await withDatabase(commandConfig(), say, (config) => check(config, wallet));
+  const { result, seconds } = await onDatabase(commandConfig(), say, (config) => check(config, wallet));
   if (wallet !== undefined && result.walletCount + result.entryCount === 0) {
     throw new UsageError(`There is no wallet ${wallet}.`);
   }
@@ -69,9 +70,10 @@ async function checkReceipt(file: string): Promise<number> {
   const { ReceiptKeys } = await import('../receipts/receipt.keys.js');
   const { readReceipt, receiptMismatch } = await import('../receipts/receipt.check.js');
   const jws = readReceipt(file);
-  const mismatch = await withDatabase(commandConfig(), say, async (config) => {
+  const mismatch = await onDatabase(commandConfig(), say, async (config) => {
     const dataSource = await new DataSource(databaseOptions(config)).initialize();
     try {
+      await demandSchema(dataSource);
       return await receiptMismatch(dataSource, jws, await new ReceiptKeys(config).publicKeys());
     } finally {
       await dataSource.destroy();
@@ -86,6 +88,7 @@ async function check(config: Config, walletId: string | undefined) {
   const startedAt = performance.now();
   const progress = new Progress(100, process.stderr, 'entries');
   try {
+    await demandSchema(dataSource);
     const onProgress = (part: number, entryCount: number) => progress.update(Math.floor(100 * part), entryCount);
     const result = await checkLedger(dataSource, { walletId, limitTimeZone: config.limitTimeZone, onProgress });
     return { result, seconds: (performance.now() - startedAt) / 1_000 };
@@ -93,6 +96,17 @@ async function check(config: Config, walletId: string | undefined) {
     progress.stop();
     await dataSource.destroy();
   }
+}
+
+/** A check changes nothing, so neither does it migrate; and a database without a schema is no ledger that is sound. */
+async function demandSchema(dataSource: DataSource): Promise<void> {
+  const missing = await missingMigrations(dataSource);
+  if (missing.length === 0) return;
+  const what = missing.length === dataSource.migrations.length ? 'has no ledger' : 'has an older schema';
+  throw new UsageError(
+    `The database ${what}: ${missing.length} of ${dataSource.migrations.length} migrations of this version are missing. Check with ` +
+      'the version that the service runs, or run `asper migrate` first. Is DATABASE_URL the right one?',
+  );
 }
 
 /** A large ledger takes as long as it takes; the service's own limits are for callers who wait. */

@@ -49,6 +49,12 @@ const WALLETS = passOf(
       `format('available is %s, the minimum balance %s and the shortfall %s', w.balance - w.held, w.minimum_balance,
               w.shortfall)`,
     ],
+    [
+      'a shortfall is what is missing',
+      `w.kind = 'customer' AND w.shortfall > 0
+        AND (w.entry_count = 0 OR w.shortfall <> greatest(w.minimum_balance - (w.balance - w.held), 0))`,
+      `format('shortfall is %s, the minimum balance %s and available %s', w.shortfall, w.minimum_balance, w.balance - w.held)`,
+    ],
     ['held is holds', 'w.held <> h.held', `format('held is %s, its active holds add up to %s', w.held, h.held)`],
     [
       'expiry is noticed',

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { DataSource } from 'typeorm';
 import { CONFIG, type Config } from '../config.js';
 import { Problem } from '../errors.js';
-import type { RawRow } from '../database/raw-row.js';
+import { missingMigrations } from '../database/migrate.js';
 import { InFlight } from '../in-flight.js';
 import { ApiErrors } from '../openapi.js';
 import { packageFile } from '../package-root.js';
@@ -61,11 +61,9 @@ export class HealthController {
   }
 
   private async databaseProblem(): Promise<string | undefined> {
-    const names = this.dataSource.migrations.map(({ name, constructor }) => name ?? constructor.name);
-    const query = 'SELECT count(*)::int AS count FROM migrations WHERE name = ANY($1)';
-    const rows = await this.dataSource.query<RawRow[]>(query, [names]).catch(() => undefined);
-    if (!rows) return 'The database does not answer.';
-    return rows[0]!.count < names.length ? 'The schema is older than this build: run `asper migrate`.' : undefined;
+    const missing = await missingMigrations(this.dataSource).catch(() => undefined);
+    if (!missing) return 'The database does not answer.';
+    return missing.length > 0 ? 'The schema is older than this build: run `asper migrate`.' : undefined;
   }
 
   @Get('version')

@@ -11,7 +11,8 @@ const RULES: Array<[RegExp, string]> = [
   [/\beyJ[\w-]*\.[\w-]*(?:\.[\w-]*)?/g, '***'],
   [/\b(bearer|basic) +[\w.~+/=-]+/gi, '$1 ***'],
   // 32 bytes in base64 or base64url: AUTH_SECRET, RECEIPT_KEY
-  [/(?<![\w+/=-])[\w+/-]{43}=?(?![\w+/=-])/g, '***'],
+  // (and not the path of a file in a stack, whatever its length)
+  [/(?<![\w+/=-])[\w+/-]{43}=?(?![\w+/=-]|\.[cm]?[jt]s\b)/g, '***'],
   // phone numbers, also as people write them; ids and times have other shapes
   [/\+\d[\d\s().-]{6,20}\d/g, '+***'],
   [/(?<![\w.:-])\d{10,15}(?![\w:-])/g, '***'],

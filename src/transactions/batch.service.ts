@@ -6,7 +6,7 @@ import type { Answer } from '../idempotency/idempotency.service.js';
 import { newId } from '../ids.js';
 import type { BatchBody, BatchDto, BatchItem, BatchItemBody } from './batch.dto.js';
 import { refuse, type Outcome, type Refusal } from './ledger.js';
-import { PostingService } from './posting.service.js';
+import { afterwards, PostingService } from './posting.service.js';
 import { transactionBody } from './transactions.dto.js';
 import { TransactionsQueries } from './transactions.queries.js';
 import { refuseIfMatch, TransactionsService, type Draft } from './transactions.service.js';
@@ -43,7 +43,7 @@ export class BatchService {
       });
       if (!('outcomes' in outcome)) {
         const answered = this.postings.answered<KeptBatch>(outcome, key.fingerprint);
-        return { ...answered, body: await this.bodyOf(answered.body) };
+        return { ...answered, body: await afterwards(this.bodyOf(answered.body)) };
       }
       const { outcomes, refusal, groupSize } = outcome;
       if (refusal) throw new Problem(refusal.code, refusal.detail, { errors: refusal.errors });

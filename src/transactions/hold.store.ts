@@ -13,15 +13,19 @@ export class HoldStore {
     return rows.map(holdState);
   }
 
-  /** The holds of these wallets that have expired and are not released, and when the next of each wallet expires. */
+  /**
+   * The holds of these wallets that have expired and are not released, the first {@link EXPIRED_MAX} of them, and when the next of each
+   * wallet expires.
+   */
   async readExpired(runner: QueryRunner, walletIds: string[], now: Date) {
-    if (walletIds.length === 0) return { holds: [], next: new Map<string, Date>() };
+    if (walletIds.length === 0) return { holds: [], isAll: true, next: new Map<string, Date>() };
     const [expired, coming] = await allSettled(
       runPrepared(runner, READ_EXPIRED, [walletIds, now]),
       runPrepared(runner, READ_NEXT_EXPIRY, [walletIds, now]),
     );
     return {
       holds: expired.rows.map(holdState),
+      isAll: expired.rows.length < EXPIRED_MAX,
       next: new Map(coming.rows.map((row) => [row.wallet_id as string, row.expires_at as Date])),
     };
   }
@@ -79,13 +83,19 @@ export function holdState(row: RawRow): HoldState {
   };
 }
 
+/**
+ * One release takes 90 µs. All 60,000 of one wallet in one group kept everybody waiting for 5.4 s; 2,000 are 0.2 s, and the next group
+ * goes on.
+ */
+const EXPIRED_MAX = 2_000;
+
 const READ_HOLDS: Prepared = { name: 'read_holds', text: 'SELECT * FROM holds WHERE id = ANY($1::uuid[])' };
 
 const READ_EXPIRED: Prepared = {
   name: 'read_expired_holds',
   text: `
   SELECT * FROM holds WHERE wallet_id = ANY($1::uuid[]) AND status = 'active' AND expires_at <= $2
-   ORDER BY expires_at, id`,
+   ORDER BY expires_at, id LIMIT ${EXPIRED_MAX}`,
 };
 
 const READ_NEXT_EXPIRY: Prepared = {

@@ -1,6 +1,6 @@
 /** What an error means for a group of postings: whether another attempt can help, and what callers are told if not. */
 import { isDatabaseError, isDatabaseFault, sqlState } from '../database/sqlstate.js';
-import { CommitUnknownError } from '../database/transaction.js';
+import { CommitUnknownError, WriteConflict } from '../database/transaction.js';
 import { Problem } from '../errors.js';
 
 /**
@@ -9,7 +9,7 @@ import { Problem } from '../errors.js';
  * through late; the next attempt finds it.
  */
 export function isRetryable(error: unknown): boolean {
-  if (error instanceof CommitUnknownError) return true;
+  if (error instanceof CommitUnknownError || error instanceof WriteConflict) return true;
   const state = sqlState(error);
   if (state === undefined) return isDatabaseError(error);
   return /^(40001|40P01|23505|08|57P0|25006)/.test(state);
@@ -17,7 +17,7 @@ export function isRetryable(error: unknown): boolean {
 
 /** Conflicts are over in milliseconds, a lost database in seconds. Full jitter keeps processes from marching in step. */
 export function backoffMs(attempt: number, error: unknown): number {
-  const capMs = sqlState(error) ? 50 : 1_000;
+  const capMs = sqlState(error) || error instanceof WriteConflict ? 50 : 1_000;
   return Math.random() * Math.min(capMs, 5 * 2 ** attempt);
 }
 
@@ -25,7 +25,7 @@ export function asProblem(error: unknown, commitUnknown: boolean): Problem {
   if (commitUnknown) {
     return new Problem('outcome_unknown', 'The connection was lost during the commit.', { retryAfterSeconds: 1 });
   }
-  if (isDatabaseFault(error) || /^40/.test(sqlState(error) ?? '')) {
+  if (isDatabaseFault(error) || error instanceof WriteConflict || /^40/.test(sqlState(error) ?? '')) {
     return new Problem('database_unavailable', 'The database did not take the posting in time.', {
       retryAfterSeconds: 1,
     });

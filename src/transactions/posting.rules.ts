@@ -30,6 +30,11 @@ export interface Decision {
   groupSize?: number;
 }
 
+/** Whether anything of it was refused. */
+export function isRefused({ refusal, outcomes }: Decision): boolean {
+  return refusal !== undefined || outcomes.some(({ kind }) => kind === 'refused');
+}
+
 /** Decides an instruction; it sees what those before it left behind, and moves the ledger forward in place. */
 export function decide(ledger: Ledger, { postings, batch, isDryRun }: Work): Decision {
   const goBack = batch === 'atomic' || isDryRun ? ledger.checkpoint() : undefined;

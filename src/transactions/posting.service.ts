@@ -4,6 +4,7 @@
  */
 import { Injectable } from '@nestjs/common';
 import type { Caller } from '../caller.js';
+import { isDatabaseFault } from '../database/sqlstate.js';
 import { Problem } from '../errors.js';
 import { fingerprintOf, IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
 import type { FoundOutcome } from '../idempotency/idempotency.store.js';
@@ -41,7 +42,8 @@ export class PostingService {
       if (!('outcomes' in outcome)) {
         const transactionId = this.executed(outcome, fingerprint);
         const replayed = transactionId !== id;
-        return { status: 201, body: transactionBody((await this.queries.find(transactionId))!), replayed };
+        const found = await afterwards(this.queries.find(transactionId));
+        return { status: 201, body: transactionBody(found!), replayed };
       }
       const body = transactionBody(onlyPosted(outcome).transaction!);
       return isDryRun ? dryRun(body) : { status: 201, body, replayed: false, groupSize: outcome.groupSize };
@@ -101,13 +103,28 @@ export class PostingService {
 
   private async seenBy(caller: Caller, answering: Promise<Answer<TransactionBody>>): Promise<Answer<TransactionBody>> {
     const answer = await answering;
-    return { ...answer, body: (await this.view.of([answer.body], caller))[0]! };
+    return { ...answer, body: (await afterwards(this.view.of([answer.body], caller)))[0]! };
   }
 
   private executed(found: FoundOutcome & { now: Date }, fingerprint?: string): string {
     const outcome = this.idempotency.replay(found, fingerprint);
     if (outcome.kind !== 'executed') throw new Error('a key of another call has the fingerprint of a transaction');
     return outcome.transactionId;
+  }
+}
+
+/**
+ * What is read once the posting is done. A database that does not answer then must not be told as one that wrote nothing: whoever has no
+ * key would be told to repeat what has happened.
+ * @throws {Problem} `outcome_unknown`
+ */
+export async function afterwards<T>(reading: Promise<T>): Promise<T> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (!isDatabaseFault(error)) throw error;
+    const detail = 'It was done, and the database did not answer when it was read again.';
+    throw new Problem('outcome_unknown', detail, { retryAfterSeconds: 1, cause: error });
   }
 }
 

@@ -98,6 +98,12 @@ export class PostingStore {
     return { ...UPDATE_WALLETS, values };
   }
 
+  /** Demands that wallets are still at the version read. Where one is not, that is a serialization failure. */
+  walletCheck(wallets: WalletState[]): Write {
+    const values = [arrayOf(wallets, (w) => w.id), arrayOf(wallets, (w) => w.versionRead), wallets.length];
+    return { ...CHECK_WALLETS, values };
+  }
+
   transactionInsert(transactions: PostedTransaction[]): Write {
     const values = [
       arrayOf(transactions, (t) => t.id),
@@ -227,6 +233,14 @@ const READ_REVERSED: Prepared = {
   SELECT t.reverses_id, e.leg, sum(e.amount) AS amount
     FROM transactions t JOIN entries e ON e.transaction_id = t.id
    WHERE t.reverses_id = ANY($1::uuid[]) GROUP BY 1, 2`,
+};
+
+const CHECK_WALLETS = {
+  name: 'unmoved',
+  text: `
+  unmoved AS (
+  SELECT 1 FROM unnest($1::uuid[], $2::int[]) AS r (id, version) JOIN wallets w ON w.id = r.id AND w.version = r.version)`,
+  demand: 'demand_rows((SELECT count(*) FROM unmoved), $3)',
 };
 
 const UPDATE_WALLETS = {

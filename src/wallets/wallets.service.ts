@@ -228,7 +228,9 @@ function newFloor(wallet: Wallet, input: AmountInput): Pick<Wallet, 'minimumBala
   const minimumBalance = readAmount('minimum_balance', input, wallet.currency);
   const storedAvailable = wallet.balance - wallet.held;
   const available = storedAvailable + wallet.expired;
-  if (wallet.entryCount > 0 && available < minimumBalance) {
+  // Without entries and holds it may still be filled. A hold on a credit line will be entries.
+  const isInUse = wallet.entryCount > 0 || wallet.held > wallet.expired;
+  if (isInUse && available < minimumBalance) {
     const money = (minor: bigint) => `${formatAmount(minor, wallet.currency)} ${wallet.currency}`;
     throw new Problem(
       'below_minimum_balance',

@@ -201,6 +201,7 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
 
   /** A database that is away is told once, not five times a second. */
   private warn(message: string): void {
+    this.metrics.backgroundFailures.inc();
     if (performance.now() - this.warnedAt < WARN_EVERY_MS) return;
     this.warnedAt = performance.now();
     this.logger.warn(message);

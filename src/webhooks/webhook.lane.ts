@@ -124,7 +124,7 @@ export class WebhookLane {
         .catch((error: unknown) => {
           // What became of it was not written down, so it is sent again, under the same id.
           delivery.nextAttemptAt = Date.now() + PAUSE_MS;
-          this.options.warn(`delivery ${delivery.id} was not written down: ${String(error)}`);
+          this.options.warn(`delivery ${delivery.id} was not sent, or not written down: ${String(error)}`);
         })
         .finally(() => {
           this.underWay.delete(delivery.id);
