@@ -1,4 +1,4 @@
-/** What `main.ts`, the CLI and the tests share: the Nest application as it runs, short of listening. */
+/** The Nest application as it runs, short of listening: for the service, and for the bench's empty route. */
 import type { DynamicModule, INestApplication, Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';

@@ -75,7 +75,7 @@ export function readConfig(variables: Record<string, string | undefined>) {
     groupAttemptsMax: env.integer('GROUP_ATTEMPTS_MAX', 8, 1, 100),
     /** No further attempt at a group starts after this long. */
     groupDeadlineMs: env.integer('GROUP_DEADLINE_MS', 10_000, 100, 600_000),
-    /** Open live streams; about 15 KB each. */
+    /** Open live streams; 15 to 20 KB each. */
     streamsMax: env.integer('STREAMS_MAX', 5_000, 1, 100_000),
     /** Of the first worker; the others take the ones that follow. */
     externalStripe: env.integer('EXTERNAL_STRIPE', stripeAtRandom(workers), 0, EXTERNAL_STRIPES - 1),

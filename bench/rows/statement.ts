@@ -21,7 +21,7 @@ const SETTLE_MS = 1_000;
 class LongStatement implements Row {
   readonly name = 'P10';
   readonly partOf = 'P10';
-  /** Its spread is small (77 to 80 MB), its time long. */
+  /** Its spread is small (47 to 50 MB), its time long. */
   readonly roundsMax = 1;
   readonly goals: Row['goals'] = [
     { figure: 'addedMB', most: 50 },
