@@ -77,9 +77,7 @@ function changeRefusal(ledger: Ledger, change: Change, terms: Terms): Refusal | 
   const creditedMinor = wallet.creditedMinor + change.netMinor + change.debitMinor;
   const isCountable =
     balanceMinor <= BALANCE_MINOR_MAX && balanceMinor >= -BALANCE_MINOR_MAX && creditedMinor <= BALANCE_MINOR_MAX;
-  const uncountable = isCountable
-    ? undefined
-    : refuse('balance_out_of_range', `The money of wallet ${wallet.id} would leave the countable range.`);
+  const uncountable = isCountable ? undefined : refuse('balance_out_of_range', uncountableDetail(wallet));
   if (wallet.kind === 'external') return uncountable;
   return (
     statusRefusal(wallet, change.debitMinor > 0n) ??
@@ -89,6 +87,12 @@ function changeRefusal(ledger: Ledger, change: Change, terms: Terms): Refusal | 
     floorRefusal(wallet, change, terms) ??
     uncountable
   );
+}
+
+function uncountableDetail({ id, kind }: WalletState): string {
+  if (kind === 'customer') return `The money of wallet ${id} would leave the countable range.`;
+  // What comes in to it only grows: 9,000 of the largest amounts. There are fifteen more for each currency.
+  return `What external wallet ${id} has taken would leave the countable range: start the service with another EXTERNAL_STRIPE.`;
 }
 
 /** Whether the wallet's status lets money in, or out. */
