@@ -57,7 +57,7 @@ export async function checkCommand({ wallet, json, receipt }: RawCheckOptions): 
   if (wallet !== undefined && !WALLET_ID.test(wallet)) {
     throw new UsageError('--wallet must be the id of a wallet: a UUID in lower case.');
   }
-  const { result, seconds } = await onDatabase(commandConfig(), say, (config) => check(config, wallet));
+  const { result, seconds } = await onDatabase(readerConfig(), say, (config) => check(config, wallet));
   if (wallet !== undefined && result.walletCount + result.entryCount === 0) {
     throw new UsageError(`There is no wallet ${wallet}.`);
   }
@@ -70,7 +70,7 @@ async function checkReceipt(file: string): Promise<number> {
   const { ReceiptKeys } = await import('../receipts/receipt.keys.js');
   const { readReceipt, receiptMismatch } = await import('../receipts/receipt.check.js');
   const jws = readReceipt(file);
-  const mismatch = await onDatabase(commandConfig(), say, async (config) => {
+  const mismatch = await onDatabase(readerConfig(), say, async (config) => {
     const dataSource = await new DataSource(databaseOptions(config)).initialize();
     try {
       await demandSchema(dataSource);
@@ -81,6 +81,12 @@ async function checkReceipt(file: string): Promise<number> {
   });
   console.log(mismatch ? `BROKEN: ${mismatch}.` : 'The ledger says what the receipt says.');
   return mismatch ? EXIT.broken : EXIT.sound;
+}
+
+/** As the owner, where one is named: a database that was restored has not given the service's role its rights yet. */
+function readerConfig(): Config {
+  const config = commandConfig();
+  return { ...config, databaseUrl: config.databaseOwnerUrl || config.databaseUrl, databaseRole: '' };
 }
 
 async function check(config: Config, walletId: string | undefined) {
