@@ -55,7 +55,7 @@ function listening(child: ChildProcess, entry: string): Promise<string> {
     child.once('exit', (code) => reject(new Error(`${entry} stopped with ${code}: ${output}`)));
     child.stdout!.on('data', (chunk: Buffer) => {
       output = (output + chunk.toString()).slice(-10_000);
-      const url = /listens on (http:\S+)/.exec(output)?.[1];
+      const url = /listens on (http:[^\s"]+)/.exec(output)?.[1];
       if (url) resolve(url);
     });
   });

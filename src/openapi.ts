@@ -68,7 +68,8 @@ function errorResponses(codes: ErrorCode[]) {
 
 /**
  * Documents what is refused before any route of ours is reached, on every operation that it can happen to: a body that cannot
- * be read, also where none is wanted, and a path that is no URL. The original calls answer the former in their own way.
+ * be read, also where none is wanted, a path that is no URL, and fields that a route has no use for. The original calls answer the
+ * first in their own way.
  */
 export function declareUnreadable({ paths }: OpenAPIObject): void {
   for (const [path, methods] of Object.entries(paths)) {
@@ -76,7 +77,9 @@ export function declareUnreadable({ paths }: OpenAPIObject): void {
       const isClassic = responses['400']?.content?.['application/json'] !== undefined;
       const body = method === 'get' || isClassic ? [] : (['body_too_large', 'unsupported_media_type'] as const);
       const isParsed = body.length > 0 || path.includes('{');
-      for (const { status, description, content } of errorResponses(isParsed ? ['bad_request', ...body] : [])) {
+      const fields = path.startsWith('/v1/') ? (['validation_failed'] as const) : [];
+      const unreadable = isParsed ? (['bad_request', ...body] as const) : [];
+      for (const { status, description, content } of errorResponses([...unreadable, ...fields])) {
         const said = responses[status];
         if (said?.content?.['application/problem+json']) continue;
         responses[status] = {

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { chmod, chown, constants, lstat, mkdir, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { SYSTEM_FOLDER } from './embedded.binaries.js';
 import { homeOf } from './embedded.cluster.js';
 import * as system from './embedded.system.js';
@@ -43,10 +44,20 @@ export async function makeDataDir(dataDir: string, account: system.Account | und
   const { mode } = await stat(dataDir);
   const isShared = (mode & 0o002) !== 0 && process.platform !== 'win32';
   if (isShared) refuse('everybody can write to it', 'Set DATA_DIR to a folder of its own inside it.');
-  if (!(await system.isTraversable(dataDir, account))) {
+  if (!(await isTraversableSoon(dataDir, account))) {
     const who = account ? `the user PostgreSQL runs as (uid ${account.uid})` : 'this user';
     refuse(`${who} cannot enter it or a folder above it`, `${another} /var/lib/asper-wallet/data would do.`);
   }
   const isNew = !(await lstat(homeOf(dataDir)).catch(() => undefined));
   if (isNew && !(await system.isAllowed(dataDir, constants.W_OK))) refuse('it is not writable', another);
 }
+
+/** Another process may have made it at this very moment, and gives it to its owner next. */
+async function isTraversableSoon(dataDir: string, account: system.Account | undefined): Promise<boolean> {
+  for (let look = 1; ; look++) {
+    if (await system.isTraversable(dataDir, account)) return true;
+    if (look === LOOKS_MAX) return false;
+    await delay(50);
+  }
+}
+const LOOKS_MAX = 5;

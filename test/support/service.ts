@@ -182,7 +182,7 @@ async function listening(child: ChildProcess, quiet: boolean): Promise<string> {
     child.once('exit', (code) => reject(new Error(`the service stopped with ${code}: ${output}`)));
     child.stdout!.on('data', (chunk: Buffer) => {
       output += chunk.toString();
-      const url = /listens on (http:\S+)/.exec(output)?.[1];
+      const url = /listens on (http:[^\s"]+)/.exec(output)?.[1];
       if (url) resolve(url);
     });
   });
