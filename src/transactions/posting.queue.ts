@@ -155,7 +155,9 @@ function overloaded(detail: string): Problem {
 function sizeOf({ instruction }: Waiting): number {
   let size = 0;
   for (const posting of instruction.postings) {
-    size += posting.kind === 'refused' ? 1 : Math.ceil(walletIdsOf(posting).length / 2);
+    const legs =
+      posting.kind === 'movement' ? posting.legs : posting.kind === 'reversal' ? posting.original.entries : [];
+    size += Math.max(1, Math.ceil(legs.length / 2));
   }
   return size;
 }
