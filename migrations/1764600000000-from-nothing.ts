@@ -8,7 +8,7 @@
  * And the triggers cannot be deceived by temporary tables of the names of real ones.
  */
 import type { MigrationInterface, QueryRunner } from 'typeorm';
-import { OnePass1764500000000 } from './1764500000000-one-pass.js';
+import { BROKEN, OnePass1764500000000 } from './1764500000000-one-pass.js';
 import { Settle1764550000000, UNSETTLED } from './1764550000000-settle.js';
 
 export class FromNothing1764600000000 implements MigrationInterface {
@@ -27,23 +27,6 @@ export class FromNothing1764600000000 implements MigrationInterface {
     await settle.up(queryRunner);
   }
 }
-
-/** Groups of new entries that break a law: of one transaction and one currency, or of a wallet that is not there. */
-const BROKEN = `
-         FROM (SELECT e.transaction_id, e.wallet_id, e.amount, w.currency,
-                      e.seq > w.entry_count OR coalesce(before.balance_after, 0) + e.amount <> e.balance_after
-                      OR coalesce(before.credited_after, 0) + greatest(e.amount, 0) <> e.credited_after
-                      OR before.created_at > e.created_at OR (before.seq IS NULL AND e.seq <> 1) AS is_torn
-                 FROM new_entries e
-                 LEFT JOIN LATERAL (
-                   SELECT currency, entry_count FROM wallets WHERE id = e.wallet_id OFFSET 0
-                 ) w ON true
-                 LEFT JOIN LATERAL (
-                   SELECT seq, balance_after, credited_after, created_at FROM entries
-                    WHERE wallet_id = e.wallet_id AND seq = e.seq - 1 OFFSET 0
-                 ) before ON true) n
-        GROUP BY n.transaction_id, n.currency
-       HAVING sum(n.amount) <> 0 OR n.currency IS NULL OR bool_or(n.is_torn)`;
 
 /** The laws of the database that act as whoever writes. */
 const OF_PUBLIC = ['entries_hold_the_laws', 'transactions_have_events', 'holds_add_up', 'held_is_holds'];

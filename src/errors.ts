@@ -319,7 +319,13 @@ export class Problem extends Error {
 
   /** A 422 that names one field. */
   static field(field: string, message: string): Problem {
-    return new Problem('validation_failed', `${field} ${message}`, { errors: [{ field, message }] });
+    return Problem.fields([{ field, message }]);
+  }
+
+  /** A 422 that names every field that is wrong. */
+  static fields(errors: FieldError[]): Problem {
+    const detail = errors.map(({ field, message }) => `${field} ${message}`).join('; ');
+    return new Problem('validation_failed', detail, { errors });
   }
 }
 

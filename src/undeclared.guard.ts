@@ -7,6 +7,7 @@ import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/com
 import { ROUTE_ARGS_METADATA, RouteParamtypes } from '@nestjs/common/internal';
 import type { FastifyRequest } from 'fastify';
 import { Problem } from './errors.js';
+import { UNKNOWN_FIELD } from './validation.pipe.js';
 
 /** The calls of the original service pass over what they do not know, and so do the probes of load balancers. */
 const STRICT = /^\/v1\//;
@@ -28,10 +29,7 @@ export class UndeclaredGuard implements CanActivate {
     if (!STRICT.test(request.url)) return true;
     const fields = [...(taken.query ? [] : namesIn(request.query)), ...(taken.body ? [] : namesIn(request.body))];
     if (fields.length === 0) return true;
-    const message = 'is not a field of this request';
-    throw new Problem('validation_failed', fields.map((field) => `${field} ${message}`).join('; '), {
-      errors: fields.map((field) => ({ field, message })),
-    });
+    throw Problem.fields(fields.map((field) => ({ field, message: UNKNOWN_FIELD })));
   }
 
   private taken(context: ExecutionContext): Taken {

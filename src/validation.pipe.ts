@@ -4,6 +4,9 @@ import type { ValidationError } from 'class-validator';
 import { Problem, type FieldError } from './errors.js';
 import { quickYesOf } from './validation.quick.js';
 
+/** What is wrong with a field that a route does not have. */
+export const UNKNOWN_FIELD = 'is not a field of this request';
+
 @Injectable()
 export class StrictValidationPipe implements PipeTransform {
   private readonly contract = new ValidationPipe({
@@ -12,11 +15,7 @@ export class StrictValidationPipe implements PipeTransform {
     transform: true,
     stopAtFirstError: true,
     validationError: { target: false, value: false },
-    exceptionFactory: (errors) => {
-      const fields = errors.flatMap((error) => fieldErrors(error));
-      const detail = fields.map(({ field, message }) => `${field} ${message}`).join('; ');
-      return new Problem('validation_failed', detail, { errors: fields });
-    },
+    exceptionFactory: (errors) => Problem.fields(errors.flatMap((error) => fieldErrors(error))),
   });
 
   /**
@@ -54,8 +53,7 @@ function refuseDepth(value: unknown, field = '', depth = 0): void {
 function refuseTraps(value: unknown, path = ''): void {
   if (typeof value !== 'object' || value === null) return;
   for (const [name, own] of Object.entries(value)) {
-    if (name in Object.prototype || name === 'prototype')
-      throw Problem.field(path + name, 'is not a field of this request');
+    if (name in Object.prototype || name === 'prototype') throw Problem.field(path + name, UNKNOWN_FIELD);
     // Of metadata as well: what is kept under a key would be less than what was sent.
     if (!Array.isArray(own)) refuseTraps(own, `${path}${name}.`);
     else if (own.includes(null)) throw Problem.field(path + name, 'must be a list of objects');
@@ -67,7 +65,7 @@ function fieldErrors(error: ValidationError, path = ''): FieldError[] {
   const field = path + error.property;
   const own = Object.entries(error.constraints ?? {}).map(([name, message]) => ({
     field,
-    message: name === 'whitelistValidation' ? 'is not a field of this request' : message,
+    message: name === 'whitelistValidation' ? UNKNOWN_FIELD : message,
   }));
   return [...own, ...(error.children ?? []).flatMap((child) => fieldErrors(child, `${field}.`))];
 }

@@ -54,7 +54,7 @@ export function IsSignedAmount() {
 /** What is wrong with a number that has the look of an amount. */
 function tooLong(value: unknown): string | undefined {
   const [, whole, fraction = ''] = /^-?(0|[1-9]\d*)(?:\.(\d+))?$/.exec(String(value)) ?? [];
-  if (whole === undefined || /^0\d/.test(whole)) return undefined;
+  if (whole === undefined) return undefined;
   if (whole.length > 15) return 'must be smaller: it has more than 15 digits before the point';
   return fraction.length > 4
     ? 'must be rounded: it has more decimals than any currency; a text says what you mean'

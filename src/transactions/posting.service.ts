@@ -103,7 +103,8 @@ export class PostingService {
 
   private async seenBy(caller: Caller, answering: Promise<Answer<TransactionBody>>): Promise<Answer<TransactionBody>> {
     const answer = await answering;
-    return { ...answer, body: (await afterwards(this.view.of([answer.body], caller)))[0]! };
+    const seen = this.view.of([answer.body], caller);
+    return { ...answer, body: (await (answer.isDryRun ? seen : afterwards(seen)))[0]! };
   }
 
   private executed(found: FoundOutcome & { now: Date }, fingerprint?: string): string {
