@@ -30,16 +30,17 @@ export class ProblemBody {
 }
 
 /**
- * Documents the errors of an operation: one response for each status, one example for each code. Several on one route add up;
- * Nest by itself would keep the last response of a status.
+ * Documents the errors of an operation: one response for each status, one example for each code. Several on one route add up:
+ * Nest joins the descriptions of a status, and keeps the last content.
  */
 export function ApiErrors(...codes: ErrorCode[]): MethodDecorator {
   return (target, name, descriptor) => {
     const route = descriptor.value as object;
-    const known = (Reflect.getMetadata(CODES, route) ?? []) as ErrorCode[];
-    const all = [...codes, ...known, 'internal_error' as const];
-    Reflect.defineMetadata(CODES, all, route);
-    applyDecorators(ApiExtraModels(ProblemBody), ...errorResponses(all).map((response) => ApiResponse(response)))(
+    const known = new Set((Reflect.getMetadata(CODES, route) ?? []) as ErrorCode[]);
+    const all = new Set([...known, ...codes, 'internal_error' as const]);
+    Reflect.defineMetadata(CODES, [...all], route);
+    const responses = errorResponses([...all], known).filter(({ description }) => description !== '');
+    applyDecorators(ApiExtraModels(ProblemBody), ...responses.map((response) => ApiResponse(response)))(
       target,
       name,
       descriptor,
@@ -48,15 +49,19 @@ export function ApiErrors(...codes: ErrorCode[]): MethodDecorator {
 }
 const CODES = 'errorCodes';
 
-function errorResponses(codes: ErrorCode[]) {
+/** @param told codes that a description has already. */
+function errorResponses(codes: readonly ErrorCode[], told: ReadonlySet<ErrorCode> = new Set()) {
   const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of new Set(codes)) {
+  for (const code of codes) {
     const { status } = ERRORS[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }
   return [...byStatus].map(([status, sameStatus]) => ({
     status,
-    description: sameStatus.map((code) => `\`${code}\`: ${ERRORS[code].cause}`).join('\n\n'),
+    description: sameStatus
+      .filter((code) => !told.has(code))
+      .map((code) => `\`${code}\`: ${ERRORS[code].cause}`)
+      .join('\n\n'),
     content: {
       'application/problem+json': {
         schema: { $ref: getSchemaPath(ProblemBody) },

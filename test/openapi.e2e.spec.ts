@@ -15,7 +15,10 @@ interface Operation {
     schema?: { example?: unknown; default?: unknown };
   }>;
   requestBody?: { content: Record<string, { schema: { $ref: string } }> };
-  responses: Record<string, { content?: Record<string, { schema?: unknown; examples?: Record<string, unknown> }> }>;
+  responses: Record<
+    string,
+    { description: string; content?: Record<string, { schema?: unknown; examples?: Record<string, unknown> }> }
+  >;
 }
 type Schema = { properties?: Record<string, Record<string, unknown>> };
 
@@ -71,6 +74,12 @@ describe('the OpenAPI document', () => {
         Object.keys(content?.['application/problem+json']?.examples ?? {}),
       );
       if (!isClassic) expect([at, codes]).toEqual([at, expect.arrayContaining(['internal_error'])]);
+      for (const [status, { description, content }] of Object.entries(operation.responses)) {
+        const examples = Object.keys(content?.['application/problem+json']?.examples ?? {});
+        const told = description.match(/^`\w+`(?=: )/gm) ?? [];
+        if (!isClassic)
+          expect([at, status, [...told].sort()]).toEqual([at, status, examples.map((c) => `\`${c}\``).sort()]);
+      }
       // Sign-in has codes and tokens that are good once; they are its keys.
       if (!isClassic && method === 'post' && !path.startsWith('/v1/auth/'))
         expect([at, codes]).toEqual([at, expect.arrayContaining(['idempotency_key_reused', 'outcome_unknown'])]);
