@@ -49,12 +49,14 @@ export function createClient({ baseUrl, token, attemptsMax = 6, attemptMs = 15_0
     const isRepeatable = request.method === 'GET' || request.headers.has('Idempotency-Key');
     for (let attempt = 1; ; attempt++) {
       const isLast = !isRepeatable || attempt >= attemptsMax;
+      const bearer = typeof token === 'function' ? await token() : token;
       let pauseMs = backoffMs(attempt);
       try {
-        const response = await attemptOnce(request);
+        const response = await attemptOnce(request, bearer);
         if (isLast || !(await canSucceedLater(response))) return response;
-        pauseMs = Math.max(pauseMs, Number(response.headers.get('Retry-After') ?? 0) * 1_000);
+        pauseMs = Math.max(pauseMs, (Number(response.headers.get('Retry-After')) || 0) * 1_000);
         if (pauseMs > PAUSE_MS_MAX) return response;
+        await response.body?.cancel();
       } catch (error) {
         if (isLast || request.signal.aborted) throw error;
       }
@@ -62,9 +64,8 @@ export function createClient({ baseUrl, token, attemptsMax = 6, attemptMs = 15_0
     }
   }
 
-  async function attemptOnce(request: Request): Promise<Response> {
+  async function attemptOnce(request: Request, bearer: string | undefined): Promise<Response> {
     const attempt = request.clone();
-    const bearer = typeof token === 'function' ? await token() : token;
     if (bearer !== undefined) attempt.headers.set('Authorization', `Bearer ${bearer}`);
     const tooLate = new AbortController();
     const timer = setTimeout(() => tooLate.abort(new Error(`no answer within ${attemptMs} ms`)), attemptMs);
