@@ -150,6 +150,8 @@ function readLoad(env: Environment, production: boolean) {
     queueWaitMsMax: env.integer('QUEUE_WAIT_MS_MAX', 5_000, 100, 600_000),
     /** Requests under way in a process; further ones hear 503 before their body is read. */
     requestsMax: env.integer('REQUESTS_MAX', 10_000, 1, 1_000_000),
+    /** Bodies of all requests under way together; parsed, they take some times that. */
+    bodiesBytesMax: env.integer('BODIES_BYTES_MAX', 134_217_728, 1_048_576, 17_179_869_184),
     /** By then every request has an answer. */
     requestDeadlineMs: env.integer('REQUEST_DEADLINE_MS', 15_000, 100, 600_000),
     /** Between the signal to stop and the end of serving: whoever sends requests here notices that it is not ready. */

@@ -1,8 +1,8 @@
 /**
- * The requests under way in this process. More than can be served are refused at once, before their body is read: a
- * refusal takes a tenth of what a debit does, so what is accepted goes on being served. Each request is answered in its
- * time, whatever the database does. A process that is to stop says so first, and serves until others have noticed. All
- * of it takes 3 to 5 µs of the 150 that a debit costs.
+ * The requests under way in this process. More than can be served, or than fit into memory, are refused at once, before their
+ * body is read: a refusal takes a tenth of what a debit does, so what is accepted goes on being served. Where room gets scarce, it
+ * is not for those whose body does not arrive. Each request is answered in its time, whatever the database does. A process that is
+ * to stop says so first, and serves until others have noticed. All of it takes 3 to 5 µs of the 150 that a debit costs.
  */
 import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -16,13 +16,21 @@ import { PostingEngine } from './transactions/posting.engine.js';
 /** How often the oldest are held against their deadline. */
 const CHECK_EVERY_MS = 250;
 const RETRY_AFTER_SECONDS = 1;
+interface Taken {
+  /** `performance.now()` */
+  since: number;
+  bodyBytes: number;
+}
+/** How long a body may take to arrive while half of the room is taken. */
+const BODY_MS_WHEN_SCARCE = 1_000;
 /** What tells how the process does is answered as long as it can be. */
 const ALWAYS = /^\/(health|metrics|version)\b/;
 
 @Injectable()
 export class InFlight implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  /** When each began, oldest first. */
-  private readonly since = new Map<FastifyReply, number>();
+  /** Oldest first. */
+  private readonly underWay = new Map<FastifyReply, Taken>();
+  private bodyBytes = 0;
   private timer?: NodeJS.Timeout;
   /** Whether this process is about to stop. It still serves. */
   isDraining = false;
@@ -37,7 +45,7 @@ export class InFlight implements OnApplicationBootstrap, BeforeApplicationShutdo
 
   /** Requests that have no answer yet. */
   get count(): number {
-    return this.since.size;
+    return this.underWay.size;
   }
 
   onApplicationBootstrap(): void {
@@ -46,18 +54,35 @@ export class InFlight implements OnApplicationBootstrap, BeforeApplicationShutdo
 
   beforeApplicationShutdown(): void {
     // What is under way at the end is held against its deadline too.
-    if (this.since.size === 0) clearInterval(this.timer);
+    if (this.count === 0) clearInterval(this.timer);
   }
 
   /** Takes a request on. @throws {Problem} `overloaded` */
   begin(request: FastifyRequest, reply: FastifyReply): void {
     if (this.isDraining) void reply.header('Connection', 'close');
     if (ALWAYS.test(request.url)) return;
-    if (this.since.size >= this.config.requestsMax) throw overloaded(`${this.since.size} requests are under way.`);
+    if (this.count >= this.config.requestsMax) throw overloaded(`${this.count} requests are under way.`);
     if (this.engine.isFull && request.method !== 'GET') throw overloaded('The queue of postings is full.');
-    this.since.set(reply, performance.now());
+    const bodyBytes = this.bodyBytesOf(request);
+    if (this.bodyBytes + bodyBytes > this.config.bodiesBytesMax) {
+      throw overloaded('The bodies of requests under way take all the memory that is for them.');
+    }
+    this.bodyBytes += bodyBytes;
+    this.underWay.set(reply, { since: performance.now(), bodyBytes });
     // Not Fastify's onResponse, which does not come where the caller has hung up.
-    reply.raw.once('close', () => this.since.delete(reply));
+    reply.raw.once('close', () => this.end(reply));
+  }
+
+  /** How long the body is, or may become where it does not say. What is longer than its route takes is Fastify's to refuse. */
+  private bodyBytesOf(request: FastifyRequest): number {
+    const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
+    const declared = encoding === undefined ? Number(length ?? 0) : Infinity;
+    return declared <= this.config.bodyBytesMax ? declared : Math.min(declared, request.routeOptions.bodyLimit ?? 0);
+  }
+
+  private end(reply: FastifyReply): void {
+    this.bodyBytes -= this.underWay.get(reply)?.bodyBytes ?? 0;
+    this.underWay.delete(reply);
   }
 
   /**
@@ -70,15 +95,28 @@ export class InFlight implements OnApplicationBootstrap, BeforeApplicationShutdo
   }
 
   private check(): void {
-    const before = performance.now() - this.config.requestDeadlineMs;
-    for (const [reply, since] of this.since) {
+    const now = performance.now();
+    const isScarce = this.count > this.config.requestsMax / 2 || this.bodyBytes > this.config.bodiesBytesMax / 2;
+    for (const [reply, { since }] of this.underWay) {
+      const { raw } = reply.request;
       // A long answer, or a stream, has begun in its time. `sent` tells only of what has ended. And of a caller that hung up,
       // Node does not close the answers that were still to have their turn: one with a thousand requests in one go would
       // leave as many counted.
-      if (reply.sent || reply.raw.headersSent || reply.request.raw.socket.destroyed) this.since.delete(reply);
-      else if (since <= before) sendProblem(late(this.config.requestDeadlineMs), reply.request, reply);
+      if (reply.sent || reply.raw.headersSent || raw.socket.destroyed) this.end(reply);
+      else if (since <= now - this.config.requestDeadlineMs) this.refuse(reply, late(this.config.requestDeadlineMs));
+      else if (isScarce && !raw.complete && since <= now - BODY_MS_WHEN_SCARCE) this.refuse(reply, slow());
     }
   }
+
+  /** What has not arrived until now is not waited for: its connection ends with the answer. */
+  private refuse(reply: FastifyReply, problem: Problem): void {
+    if (!reply.request.raw.complete) void reply.header('Connection', 'close');
+    sendProblem(problem, reply.request, reply);
+  }
+}
+
+function slow(): Problem {
+  return new Problem('request_timeout', `The body did not arrive within ${BODY_MS_WHEN_SCARCE} ms, and others wait.`);
 }
 
 function overloaded(detail: string): Problem {

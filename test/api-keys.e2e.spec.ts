@@ -127,6 +127,29 @@ describe('API keys', () => {
     expect(answer(await read(mighty.secret!))).toBe(200);
   });
 
+  it('that are bound in time and place make none that are less so', async () => {
+    const expires_at = new Date(Date.now() + 60_000).toISOString();
+    const bound = { scopes: ['keys:admin', 'users:read'], role: undefined, expires_at };
+    const maker = await make({ ...bound, allowed_addresses: ['127.0.0.0/8', '::1'] });
+    const free = await make({ role: undefined, scopes: ['users:read'] });
+    const scopes = ['users:read'];
+    const within = { scopes, expires_at, allowed_addresses: ['127.0.0.1', '127.1.0.0/16'] };
+    for (const wanted of [
+      { ...within, expires_at: undefined },
+      { ...within, expires_at: new Date(Date.now() + 120_000).toISOString() },
+      { ...within, allowed_addresses: undefined },
+      { ...within, allowed_addresses: ['127.0.0.1', '10.0.0.1'] },
+      { ...within, allowed_addresses: ['126.0.0.0/7'] },
+      { ...within, allowed_addresses: ['::/64'] },
+    ]) {
+      const refused = await call(maker.secret!, 'POST', '/v1/api-keys', { name: 'more', reason: 'more', ...wanted });
+      expect(answer(refused)).toBe('403 insufficient_scope');
+    }
+    await make({ ...within, role: undefined }, maker.secret!);
+    const stolen = await call(maker.secret!, 'POST', `/v1/api-keys/${free.id}/rotate`, { reason: 'mine now' });
+    expect(answer(stolen)).toBe('403 insufficient_scope');
+  });
+
   it('end when they expire', async () => {
     const key = await make({ expires_at: new Date(Date.now() + 1_500).toISOString() });
     expect(answer(await read(key.secret!))).toBe(200);

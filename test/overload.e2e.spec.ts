@@ -85,6 +85,53 @@ describe('a service that cannot keep up', () => {
     for (const reply of await Promise.all(held)) expectStatus(201, reply);
   });
 
+  it('has no room for those whose bodies do not arrive, be it that they are many or that they are large', async () => {
+    service = await startService({ REQUESTS_MAX: '40', BODIES_BYTES_MAX: String(2 ** 20) }, { quiet: true });
+    const wallet = await service.api.newWallet('10.00');
+    const silent = (count: number, path: string, bytes: number | 'chunked') =>
+      Promise.all(
+        Array.from({ length: count }, async () => {
+          const caller = connect(Number(new URL(service.api.url).port), '127.0.0.1');
+          const length = bytes === 'chunked' ? 'Transfer-Encoding: chunked' : `Content-Length: ${bytes}`;
+          caller.write(`POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n${length}\r\n\r\n`);
+          let said = '';
+          caller.on('data', (chunk) => (said += String(chunk)));
+          await once(caller, 'close');
+          return said;
+        }),
+      );
+    for (const [count, path, bytes] of [
+      [40, `/v1/wallets/${wallet.id}/debits`, 10],
+      [8, '/v1/transactions/batch', 2 ** 17],
+      [1, '/v1/transactions/batch', 'chunked'],
+    ] as const) {
+      const startedAt = performance.now();
+      const held = silent(count, path, bytes);
+      await delay(200);
+      expect(told(await service.api.debit(wallet.id, '0.01'))).toEqual([503, 'overloaded', '1']);
+      for (const said of await held) expect(said).toMatch(/^HTTP\/1.1 408 [^]*connection: close[^]*request_timeout/i);
+      expect(performance.now() - startedAt).toBeLessThan(3_000);
+      expectStatus(201, await service.api.debit(wallet.id, '0.01'));
+    }
+    // Where there is room, whoever is slow is waited for.
+    const one = silent(1, `/v1/wallets/${wallet.id}/debits`, 10);
+    expect(await Promise.race([one, delay(2_000, 'waits')])).toBe('waits');
+  }, 20_000);
+
+  it('is asked whether it is ready by as many as like, and the database is asked once', async () => {
+    service = await startService({}, { quiet: true });
+    const wallet = await service.api.newWallet('10.00');
+    await service.database.query('BEGIN; LOCK TABLE migrations IN ACCESS EXCLUSIVE MODE');
+    const asked = Array.from({ length: 200 }, () => service.api.get<Problem>('/health/ready'));
+    await delay(100);
+    const [debit, ms] = await timed(service.api.debit(wallet.id, '1.00'));
+    expect([debit.status, ms < 1_000]).toEqual([201, true]);
+    expect(new Set((await Promise.all(asked)).map(({ status }) => status))).toEqual(new Set([503]));
+    await service.database.query('ROLLBACK');
+    await delay(300);
+    expect((await service.api.get('/health/ready')).status).toBe(200);
+  });
+
   it('counts none of what a caller had still to be answered who sent it in one go and hung up', async () => {
     service = await startService({ REQUESTS_MAX: '50' }, { quiet: true });
     const wallet = await service.api.newWallet('10.00');

@@ -102,6 +102,13 @@ describe('a person', () => {
     expect((await service.api.call('POST', '/v1/wallets?dry_run=true', {})).status).toBe(401); // before any field is looked at
     expect([body.amount, body.entries.map(({ amount }) => amount)]).toEqual(['9.00', ['9.00']]);
     expect((await payer.call('GET', `/v1/transactions/${split.id}`)).body.amount).toBe('10.00');
+    // Nor by asking for amounts until one is met.
+    const listed = async (query: string) => {
+      const path = `/v1/transactions?wallet_id=${payee.walletId}&type=journal&currency=INR&${query}`;
+      return (await payee.call<{ data: TransactionBody[] }>('GET', path)).body.data.map(({ id }) => id);
+    };
+    expect(await listed('amount_min=9.01')).toEqual([]);
+    expect(await listed('amount_min=9.00&amount_max=9.00')).toEqual([split.id]);
     const reversal = { reason: 'Wrong price', amount: '1.00' };
     expectStatus(201, await call(server, 'POST', `/v1/transactions/${split.id}/reversals`, reversal));
     const { body: reversals } = await payee.call<ReversalsBody>('GET', `/v1/transactions/${split.id}/reversals`);

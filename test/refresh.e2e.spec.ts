@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { LEFTOVERS } from '../src/auth/auth.sweeper.js';
 import type { SessionBody, SessionsEndedBody } from '../src/auth/sessions.dto.js';
 import type { TokensBody } from '../src/auth/sign-in.dto.js';
@@ -106,6 +107,14 @@ describe('refresh tokens', () => {
     expect(await statusOf(service, tokens.access_token)).toBe(401);
   });
 
+  it('end the session of one that comes late also where the clock of the server was set back in between', async () => {
+    const tokens = await newSession();
+    expectStatus(201, await refresh(service, tokens.refresh_token));
+    await age(tokens, '-1 hour');
+    expect(await codeOf(tokens.refresh_token)).toBe('refresh_token_refused');
+    expect(await endOf(tokens)).toBe('token_reused');
+  });
+
   it('are refused where they are unknown, of a session that idled or is past its days, or of a suspended user', async () => {
     for (const token of ['asper_rt_', `asper_rt_${'A'.repeat(43)}`, 'x']) {
       expect(await codeOf(token)).toBe('refresh_token_refused');
@@ -196,6 +205,16 @@ describe('sessions', () => {
     expect([await endOf(tokens), await statusOf(second, other.access_token)]).toEqual(['logout', 200]);
   });
 
+  it('let nobody in after their days, however long the access token says and though it is known', async () => {
+    const tokens = await newSession();
+    await service.database.query(`UPDATE sessions SET expires_at = now() + interval '1500 ms' WHERE id = $1`, [
+      tokens.session_id,
+    ]);
+    expect(await statusOf(service, tokens.access_token)).toBe(200);
+    await delay(1_600);
+    expect(await statusOf(service, tokens.access_token)).toBe(401);
+  });
+
   it('end on every device at once', async () => {
     const user = await service.api.newUser();
     const devices = [await again(user), await again(user), await again(user)];
@@ -207,6 +226,22 @@ describe('sessions', () => {
       ]);
     }
     expect(await statusOf(service, bystander.access_token)).toBe(200);
+  });
+
+  it('end where the user gets another phone number, which is written down', async () => {
+    const user = await service.api.newUser();
+    const device = await again(user);
+    const change = (body: object) => service.api.call('PATCH', `/v1/users/${user.id}`, body);
+    expectStatus(200, await change({ phone_number: user.phone_number, metadata: { a: 1 } }));
+    expect(await service.api.actsOn(user.id)).toEqual([]);
+    const phone_number = `${user.phone_number.slice(0, 3)}70${user.phone_number.slice(5)}`;
+    expectStatus(200, await change({ phone_number, reason: 'a new SIM' }));
+    expect([await statusOf(service, device.access_token), await codeOf(device.refresh_token)]).toEqual([
+      ...[401, 'refresh_token_refused'],
+    ]);
+    expect(await service.api.actsOn(user.id)).toMatchObject([
+      { action: 'user.phone_number_changed', reason: 'a new SIM', details: { sessions_ended: 1 } },
+    ]);
   });
 
   it('are ended by an operator, who says why, and it is written down', async () => {

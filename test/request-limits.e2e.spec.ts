@@ -54,7 +54,6 @@ describe('a caller with a limit', () => {
       forwarded: `for=203.0.113.${i}`,
       'x-real-ip': `203.0.113.${i}`,
     });
-    // One after another: those that are looked at together are all counted, but not stopped.
     const statuses = [];
     for (let i = 0; i < 30; i++) statuses.push((await read(service, newSecret(), forged(i))).status);
     expect(statuses).toEqual([...Array<number>(10).fill(401), ...Array<number>(20).fill(429)]);
@@ -71,6 +70,13 @@ describe('a caller with a limit', () => {
     // What a caller puts before the proxy's own word does not count.
     const chained = { 'x-forwarded-for': '192.0.2.1, 198.51.100.7' };
     expect((await read(proxied, newSecret(), chained)).status).toBe(429);
+  });
+
+  it('gains nothing by asking all at once', async () => {
+    const from = { 'x-forwarded-for': '198.51.100.11' };
+    const { 401: looked = 0, 429: refused = 0 } = await many(300, () => read(proxied, newSecret(), from));
+    expect(looked + refused).toBe(300);
+    expect(looked).toBeLessThanOrEqual(12); // the limit, and those whose turn it was meanwhile
   });
 
   it('that presents bad credentials keeps nobody else of that address out who is known', async () => {

@@ -278,6 +278,7 @@ describe('webhooks', () => {
       receiver.taken.map(({ id: event }) => event),
     );
     expect(expectStatus(201, await replay({ from: new Date().toISOString() })).deliveries).toBe(0);
+    expect((await service.api.actsOn(id)).map(({ details }) => details?.deliveries)).toEqual([0, 5, 1, undefined]);
     expect((await replay({})).status).toBe(422);
     expect((await replay({ event_id: one.id, from })).status).toBe(422);
   });
@@ -338,10 +339,12 @@ describe('webhooks', () => {
     const stale = await service.api.call<Problem>('PATCH', path, { description: 'x' }, { 'if-match': '"7"' });
     expect(stale.status).toBe(412);
     expectStatus(200, await change(id, { description: 'Orders', types: ['hold.*'] }));
+    expectStatus(200, await change(id, { url: `${receiver.endpoint.url}?token=planted` }));
     expectStatus(200, await service.api.call('DELETE', path));
+    expect(JSON.stringify(await service.api.actsOn(id))).not.toContain('planted');
     expect((await service.api.get<Problem>(path)).body.code).toBe('webhook_endpoint_not_found');
     expect((await service.api.actsOn(id)).map(({ action }) => action)).toEqual([
-      ...['webhook.deleted', 'webhook.changed', 'webhook.created'],
+      ...['webhook.deleted', 'webhook.changed', 'webhook.changed', 'webhook.created'],
     ]);
   });
 });

@@ -3,8 +3,8 @@ import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 /** `noun.verb` in the past tense. */
 export const AUDIT_ACTIONS = [
   ...(['api_key.created', 'api_key.rotated', 'api_key.revoked', 'sessions.ended', 'transaction.reversed'] as const),
-  ...(['user.activated', 'user.suspended'] as const),
-  ...(['webhook.created', 'webhook.changed', 'webhook.secret_rotated', 'webhook.deleted'] as const),
+  ...(['user.activated', 'user.phone_number_changed', 'user.suspended'] as const),
+  ...(['webhook.created', 'webhook.changed', 'webhook.replayed', 'webhook.secret_rotated', 'webhook.deleted'] as const),
   ...(['wallet.closed', 'wallet.floor_lowered', 'wallet.frozen', 'wallet.limited', 'wallet.unfrozen'] as const),
 ];
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];

@@ -52,7 +52,7 @@ export class AccessTokens {
     const { sub: userId, sid, exp } = await this.verify(token);
     const sessionId = sid as string;
     const [session]: RawRow[] = await this.dataSource.query(
-      'SELECT FROM sessions WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND expires_at > now()',
+      'SELECT expires_at FROM sessions WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND expires_at > now()',
       [sessionId, userId],
     );
     if (!session) throw new Problem('unauthenticated', 'The session has ended.');
@@ -62,7 +62,8 @@ export class AccessTokens {
       userId,
       sessionId,
       credentialId: sessionId,
-      goodUntil: exp! * 1_000,
+      // A session that is past its time is not ended by anybody: what ends it must not be missed.
+      goodUntil: Math.min(exp! * 1_000, session.expires_at.getTime()),
       requestsPerMinute: this.config.requestsPerMinutePerson,
     };
   }

@@ -8,6 +8,7 @@ import { Problem } from '../errors.js';
 import { IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
 import { newId } from '../ids.js';
 import { CURSOR_ID, pageOf, readCursor, type Page } from '../paging.js';
+import { demandBounds, demandScopes } from './api-key.bounds.js';
 import { ApiKey } from './api-key.entity.js';
 import { hashOf, hintOf, newSecret } from './api-key.secret.js';
 import {
@@ -44,6 +45,7 @@ export class ApiKeysService {
     return this.withSecret(caller, request, async (runner, secret) => {
       // Not before: a repeat may come after that time.
       if (expiresAt && expiresAt <= new Date()) throw Problem.field('expires_at', 'must be in the future');
+      await demandBounds(runner, { expiresAt, allowedAddresses }, caller);
       const id = newId();
       await runner.manager.insert(ApiKey, {
         ...{ id, name, scopes, allowedAddresses, expiresAt, requestsPerMinute: rate ?? null },
@@ -73,6 +75,7 @@ export class ApiKeysService {
       if (key.expiresAt && key.expiresAt <= new Date())
         throw new Problem('api_key_ended', `The API key ${id} has expired.`);
       demandScopes(key.scopes, caller);
+      await demandBounds(runner, key, caller);
       const changes = {
         ...{ secretHash: hashOf(secret), secretHint: hintOf(secret), previousHash: key.secretHash },
         previousExpiresAt: new Date(Date.now() + overlapSeconds * SECOND_MS),
@@ -169,14 +172,4 @@ function scopesOf({ scopes, role }: CreateApiKeyDto, caller: Caller): Scope[] {
   const sorted = (Object.keys(SCOPES) as Scope[]).filter((scope) => wanted.includes(scope));
   demandScopes(sorted, caller);
   return sorted;
-}
-
-/** SECURITY: whoever may make keys gives away no more than they have, be it by a new secret of a key that has more. */
-function demandScopes(scopes: readonly Scope[], caller: Caller): void {
-  const missing = scopes.filter((scope) => !caller.scopes.has(scope));
-  if (missing.length === 0) return;
-  throw new Problem(
-    'insufficient_scope',
-    `A key can only be given scopes that its maker has; not ${missing.join(', ')}.`,
-  );
 }

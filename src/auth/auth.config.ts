@@ -36,9 +36,22 @@ function refuseInProduction(env: Environment, auth: string, variables: Variables
       env.problems.push(`${name} would change the schema behind the migrations' back; leave it out`);
     }
   }
-  const password = /^postgres(?:ql)?:\/\/[^:@/]*:([^@/]*)@/.exec(variables.DATABASE_URL ?? '')?.[1];
-  if (password !== undefined && /^(|postgres|password|secret|changeme|admin|root|asper|wallet)$/i.test(password)) {
-    env.problems.push('DATABASE_URL has a password that everybody tries first; choose another');
+  for (const name of ['DATABASE_URL', 'DATABASE_OWNER_URL']) {
+    if (/^(|postgres|password|secret|changeme|admin|root|asper|wallet)$/i.test(passwordOf(variables[name]) ?? 'none')) {
+      env.problems.push(`${name} has a password that everybody tries first; choose another`);
+    }
+  }
+}
+
+/** The password of a database's URL, from either of the places where the driver looks for it; undefined where it has none. */
+function passwordOf(url = ''): string | undefined {
+  if (!URL.canParse(url)) return undefined;
+  const { password, searchParams } = new URL(url);
+  if (password === '') return searchParams.get('password') ?? (/^[^/?#]*\/\/[^/?#@]*:@/.test(url) ? '' : undefined);
+  try {
+    return decodeURIComponent(password);
+  } catch {
+    return password;
   }
 }
 

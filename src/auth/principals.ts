@@ -14,6 +14,7 @@ import { API_KEY_PREFIX } from './api-key.secret.js';
 import { ApiKeys } from './api-keys.js';
 import type { Known } from './known.js';
 import { RequestLimits } from './request-limits.js';
+import { newTurns } from './turns.js';
 
 /** About 1 KB each. Whoever fell out is looked up again. */
 const KEPT_MAX = 20_000;
@@ -36,6 +37,7 @@ export class Principals {
   private askedAt = -Infinity;
   private since?: Date;
   private asking?: Promise<void>;
+  private readonly turns = newTurns();
 
   constructor(
     private readonly dataSource: DataSource,
@@ -51,7 +53,7 @@ export class Principals {
    */
   of(credential: string, address?: string): Known | Promise<Known> {
     const known = this.knownAs(credential);
-    if (known === undefined || known.goodUntil <= Date.now()) return this.lookUp(credential, address);
+    if (known === undefined || known.goodUntil <= Date.now()) return this.turns(() => this.lookUp(credential, address));
     const age = performance.now() - this.askedAt;
     if (age < ASK_AFTER_MS) return known;
     const asked = this.ask();
@@ -59,7 +61,7 @@ export class Principals {
       asked.catch(() => undefined); // whoever comes after the wait is told
       return known;
     }
-    return asked.then(() => this.knownAs(credential) ?? this.lookUp(credential, address));
+    return asked.then(() => this.knownAs(credential) ?? this.turns(() => this.lookUp(credential, address)));
   }
 
   private knownAs(credential: string): Known | undefined {

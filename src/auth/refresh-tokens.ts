@@ -64,7 +64,10 @@ export class RefreshTokens {
 }
 
 const FIND = `
-  SELECT t.used_at, t.successor_salt, t.used_at > now() - interval '${LOST_ANSWER_SECONDS} seconds' AS is_recent,
+  -- Not long after either: a server's clock that was set back would make the use of an hour ago a recent one.
+  SELECT t.used_at, t.successor_salt,
+         t.used_at BETWEEN now() - interval '${LOST_ANSWER_SECONDS} seconds' AND now() + interval '${LOST_ANSWER_SECONDS} seconds'
+           AS is_recent,
          s.id, s.user_id, s.expires_at,
          s.ended_at IS NULL AND s.expires_at > now() AND s.last_used_at > now() - make_interval(days => $2)
            AND u.status = 'active' AS is_good

@@ -13,6 +13,7 @@ import { DataSource } from 'typeorm';
 import { CONFIG, type Config } from '../config.js';
 import { Problem } from '../errors.js';
 import { AuthSecret } from './auth-secret.js';
+import { newTurns } from './turns.js';
 
 const MINUTE_SECONDS = 60;
 const HOUR_SECONDS = 3_600;
@@ -27,6 +28,7 @@ export class SendLimits {
   private readonly perNumberDay: RateLimiterPostgres;
   private readonly perDay: RateLimiterPostgres;
   private readonly triesPerAddress: RateLimiterPostgres;
+  private readonly turns = newTurns();
 
   constructor(
     dataSource: DataSource,
@@ -63,7 +65,7 @@ export class SendLimits {
   private async count(limiter: RateLimiterPostgres, who: string): Promise<void> {
     const key = await this.secret.mac('limits', who);
     try {
-      await limiter.consume(key.toString('base64url'));
+      await this.turns(() => limiter.consume(key.toString('base64url')));
     } catch (error) {
       if (!(error instanceof RateLimiterRes)) throw error;
       const retryAfterSeconds = Math.max(1, Math.ceil(error.msBeforeNext / 1_000));

@@ -15,6 +15,7 @@ const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')
 
 /** Whoever asks waits about as long. */
 const READY_MS_MAX = 2_000;
+const LOOK_KEPT_MS = 250;
 
 class HealthBody {
   @ApiProperty({ enum: ['ok'], example: 'ok' }) status: 'ok';
@@ -29,6 +30,8 @@ class VersionBody {
 @ApiTags('Operations')
 @Controller()
 export class HealthController {
+  private looking?: Promise<string | undefined>;
+
   constructor(
     private readonly dataSource: DataSource,
     private readonly inFlight: InFlight,
@@ -55,9 +58,21 @@ export class HealthController {
     if (this.inFlight.isDraining) {
       throw new Problem('shutting_down', 'This process is about to stop.', { retryAfterSeconds: 1 });
     }
-    const problem = await Promise.race([this.databaseProblem(), late()]);
+    const problem = await Promise.race([this.look(), late()]);
     if (problem) throw new Problem('database_unavailable', problem, { retryAfterSeconds: 1 });
     return { status: 'ok' };
+  }
+
+  /** One look for all who ask at the same time, or right after: whoever asks thousands of times must not take the connections. */
+  private look(): Promise<string | undefined> {
+    if (this.looking) return this.looking;
+    const looking = (this.looking = this.databaseProblem());
+    const forget = () => {
+      if (this.looking === looking) this.looking = undefined;
+    };
+    setTimeout(forget, READY_MS_MAX).unref(); // one that hangs must not hide that the database is back
+    void looking.then(() => setTimeout(forget, LOOK_KEPT_MS).unref());
+    return looking;
   }
 
   private async databaseProblem(): Promise<string | undefined> {

@@ -41,11 +41,12 @@ export class TransactionsQueries {
   /**
    * Transactions, newest first: of one wallet in the order of its entries, of the whole ledger by the time that is
    * asked for (effective before posting), otherwise by id.
+   * @param ofPerson amounts are held against what moved in the wallet: the whole of a journal is not for everybody in it.
    */
-  async list(query: ListTransactionsQuery): Promise<Page<TransactionBody>> {
+  async list(query: ListTransactionsQuery, ofPerson: boolean): Promise<Page<TransactionBody>> {
     const parameters: unknown[] = [query.limit + 1];
     const bind = (value: unknown) => `$${parameters.push(value)}`;
-    const where = filterConditions(query, bind);
+    const where = filterConditions(query, bind, ofPerson ? PART : 't.amount');
     checkTimes(query);
     const { lists, order } =
       query.wallet_id === undefined ? ledgerLists(query, where, bind) : walletLists(query, where, bind);
@@ -58,6 +59,13 @@ export class TransactionsQueries {
     );
   }
 }
+
+/** What a transaction `t` moves in the wallet of `e`, as {@link movedBy} counts. */
+const PART = `(
+  SELECT greatest(sum(amount) FILTER (WHERE amount > 0), -sum(amount) FILTER (WHERE amount < 0)) FROM entries
+   WHERE transaction_id = t.id AND wallet_id = e.wallet_id)`;
+/** What an entry `e` moves. */
+export const ENTRY_AMOUNT = 'abs(e.amount)';
 
 interface Lists {
   /** SQL of each, with its `position` for the cursor. */
@@ -112,7 +120,8 @@ export function filterConditions(filter: TransactionFilter, bind: Bind, amount =
   if (filter.hold_id !== undefined) conditions.push(`t.hold_id = ${bind(filter.hold_id)}`);
   if (filter.metadata !== undefined) conditions.push(`t.metadata @> ${bind(metadataText(filter.metadata))}::jsonb`);
   // An entry has the currency of its wallet, also where its transaction has several.
-  if (filter.currency !== undefined && amount === 't.amount') conditions.push(`t.currency = ${bind(filter.currency)}`);
+  if (filter.currency !== undefined && amount !== ENTRY_AMOUNT)
+    conditions.push(`t.currency = ${bind(filter.currency)}`);
   const [min, max] = [amountMinor('amount_min', filter), amountMinor('amount_max', filter)];
   if (min !== undefined) conditions.push(`${amount} >= ${bind(min)}`);
   if (max !== undefined) conditions.push(`${amount} <= ${bind(max)}`);

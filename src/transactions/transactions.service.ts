@@ -197,7 +197,7 @@ export class TransactionsService {
       if (query.wallet_id === undefined) throw Problem.field('wallet_id', 'is needed: name a wallet of your own');
       if (!(await this.ownership.isOwn(query.wallet_id, caller.userId))) return { data: [], next_cursor: null };
     }
-    const page = await this.queries.list(query);
+    const page = await this.queries.list(query, caller.userId !== undefined);
     return { ...page, data: await this.view.of(page.data, caller) };
   }
 

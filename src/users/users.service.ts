@@ -60,12 +60,12 @@ export class UsersService {
   }
 
   /**
-   * Changes the given fields. Suspending a user ends all of its sessions.
+   * Changes the given fields. Suspending a user ends all of its sessions, and so does another number: they were begun by the old one.
    * @throws {Problem} `user_not_found`, `precondition_failed`, `phone_number_taken`, `insufficient_scope`
    */
   async change(id: string, dto: ChangeUserDto, caller: Caller): Promise<User> {
-    if (dto.reason !== undefined && dto.status === undefined) {
-      throw Problem.field('reason', 'is only for changing the status');
+    if (dto.reason !== undefined && dto.status === undefined && dto.phone_number === undefined) {
+      throw Problem.field('reason', 'is only for changing the status or the phone number');
     }
     const changes = {
       ...(dto.phone_number === undefined ? {} : { phoneNumber: this.phoneNumber(dto.phone_number) }),
@@ -79,6 +79,9 @@ export class UsersService {
       await takingPhoneNumber(guardedUpdate(runner, User, user, changes, caller.ifMatch));
       if (dto.status !== undefined && dto.status !== user.status) {
         endedSessions = await this.changeStatus(runner, id, dto.status, dto.reason, caller);
+      }
+      if (changes.phoneNumber !== undefined && changes.phoneNumber !== user.phoneNumber) {
+        endedSessions.push(...(await this.changedNumber(runner, id, dto.reason, caller)));
       }
       return this.told(runner, 'user.changed', id, user.version);
     });
@@ -111,6 +114,16 @@ export class UsersService {
     await this.audit.record(runner, caller, {
       ...{ action: isSuspended ? 'user.suspended' : 'user.activated', objectType: 'user', objectId: id, reason },
       ...(isSuspended && { details: { sessions_ended: ended.length } }),
+    });
+    return ended;
+  }
+
+  /** @returns the sessions that ended with it. */
+  private async changedNumber(runner: QueryRunner, id: string, reason: string | undefined, caller: Caller) {
+    const ended = await this.sessions.endOfUser(runner, id, 'operator');
+    await this.audit.record(runner, caller, {
+      ...{ action: 'user.phone_number_changed', objectType: 'user', objectId: id, reason },
+      details: { sessions_ended: ended.length },
     });
     return ended;
   }

@@ -1,6 +1,7 @@
 /** What became of events on their way to an endpoint, and sending them again. */
 import { Injectable } from '@nestjs/common';
 import { DataSource, LessThan, type QueryRunner } from 'typeorm';
+import { AuditService } from '../audit/audit.service.js';
 import type { Caller } from '../caller.js';
 import type { RawRow } from '../database/raw-row.js';
 import { Problem } from '../errors.js';
@@ -29,6 +30,7 @@ export class DeliveriesService {
     private readonly dataSource: DataSource,
     private readonly idempotency: IdempotencyService,
     private readonly webhooks: WebhooksService,
+    private readonly audit: AuditService,
   ) {}
 
   /** Deliveries of an endpoint with their attempts, newest first. @throws {Problem} `webhook_endpoint_not_found` */
@@ -69,6 +71,10 @@ export class DeliveriesService {
       if (held.length === 0) throw new Problem('webhook_endpoint_not_found', 'The webhook endpoint was deleted.');
       const due = event === undefined ? await within(runner, endpointId, types, dto) : await oneEvent(runner, event);
       await insertDeliveries(runner, endpointId, due.map(toDue), true);
+      await this.audit.record(runner, caller, {
+        ...{ action: 'webhook.replayed', objectType: 'webhook_endpoint', objectId: endpointId },
+        details: { ...dto, deliveries: due.length },
+      });
       return { deliveries: due.length };
     });
   }

@@ -62,7 +62,7 @@ export class WebhooksService {
       await runner.manager.insert(WebhookEndpoint, {
         ...{ id, url, types, description, status: 'active', sealedSecret, position, createdBy: caller.scope },
       });
-      await this.record(runner, caller, 'webhook.created', id, { url, types });
+      await this.record(runner, caller, 'webhook.created', id, { url: withoutQuery(url), types });
       return find(runner, id);
     });
   }
@@ -108,7 +108,11 @@ export class WebhooksService {
       const isChange = Object.keys(changes).length > 0;
       if (isChange) changes.updatedAt = new Date();
       await guardedUpdate(runner, WebhookEndpoint, endpoint, { ...changes }, caller.ifMatch);
-      if (isChange) await this.record(runner, caller, 'webhook.changed', id, { ...dto });
+      if (isChange)
+        await this.record(runner, caller, 'webhook.changed', id, {
+          ...dto,
+          ...(dto.url !== undefined && { url: withoutQuery(dto.url) }),
+        });
       return endpointBody(await find(runner, id));
     });
   }
@@ -141,7 +145,7 @@ export class WebhooksService {
       }
       await runner.manager.delete(WebhookEndpoint, { id });
       await runner.manager.delete(WebhookDelivery, { endpointId: id, status: 'pending' });
-      await this.record(runner, caller, 'webhook.deleted', id, { url: endpoint.url });
+      await this.record(runner, caller, 'webhook.deleted', id, { url: withoutQuery(endpoint.url) });
       return endpointBody(endpoint);
     });
   }
@@ -207,3 +211,9 @@ function demand(endpoint: WebhookEndpoint | null, id: string): WebhookEndpoint {
 const TRY_NOW = `
   UPDATE webhook_deliveries SET next_attempt_at = now()
    WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at > now()`;
+
+/** SECURITY: some receivers are known by a token in the query, which is not for everybody who may read the audit log. */
+function withoutQuery(url: string): string {
+  const { origin, pathname, search } = new URL(url);
+  return origin + pathname + (search === '' ? '' : '?…');
+}

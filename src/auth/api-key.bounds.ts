@@ -1,0 +1,58 @@
+/**
+ * SECURITY: whoever may make keys gives away no more than they have, be it by a new key or by a new secret of one that has more: a key
+ * that got out could otherwise make one that is not bound as it is.
+ */
+import ipaddr from 'ipaddr.js';
+import type { QueryRunner } from 'typeorm';
+import type { Caller } from '../caller.js';
+import { Problem } from '../errors.js';
+import { ApiKey } from './api-key.entity.js';
+import type { Scope } from './scopes.js';
+
+const KEY_SCOPE = 'key:';
+
+/** @throws {Problem} `insufficient_scope` */
+export function demandScopes(scopes: readonly Scope[], caller: Caller): void {
+  const missing = scopes.filter((scope) => !caller.scopes.has(scope));
+  if (missing.length === 0) return;
+  throw new Problem(
+    'insufficient_scope',
+    `A key can only be given scopes that its maker has; not ${missing.join(', ')}.`,
+  );
+}
+
+/** That it lasts no longer than the key that makes it, and can be used from nowhere else. @throws {Problem} `insufficient_scope` */
+export async function demandBounds(
+  runner: QueryRunner,
+  { expiresAt, allowedAddresses }: Pick<ApiKey, 'expiresAt' | 'allowedAddresses'>,
+  { scope }: Caller,
+): Promise<void> {
+  if (!scope.startsWith(KEY_SCOPE)) return;
+  const maker = await runner.manager.findOneByOrFail(ApiKey, { id: scope.slice(KEY_SCOPE.length) });
+  if (maker.expiresAt && (!expiresAt || expiresAt > maker.expiresAt)) {
+    const until = maker.expiresAt.toISOString();
+    throw new Problem('insufficient_scope', `A key can last as long as its maker at most: \`expires_at\` by ${until}.`);
+  }
+  const { allowedAddresses: outer } = maker;
+  const isWithin =
+    allowedAddresses.length > 0 && allowedAddresses.every((inner) => outer.some((o) => contains(o, inner)));
+  if (outer.length > 0 && !isWithin) {
+    throw new Problem(
+      'insufficient_scope',
+      `A key can be used from where its maker can at most: \`allowed_addresses\` within ${outer.join(', ')}.`,
+    );
+  }
+}
+
+/** Whether an address or network lies in another. */
+function contains(outer: string, inner: string): boolean {
+  const [network, bits] = parsed(outer);
+  const [address, ownBits] = parsed(inner);
+  return network.kind() === address.kind() && bits <= ownBits && address.match(network, bits);
+}
+
+function parsed(text: string): [ipaddr.IPv4 | ipaddr.IPv6, number] {
+  if (text.includes('/')) return ipaddr.parseCIDR(text);
+  const address = ipaddr.parse(text);
+  return [address, address.kind() === 'ipv4' ? 32 : 128];
+}

@@ -1,0 +1,10 @@
+/**
+ * Whoever is not known yet waits for a turn: a burst of thousands of bad credentials would take every connection to the database,
+ * and all of it would be looked at before the first of it has counted. With turns the limit stops what comes after it.
+ */
+import pLimit from 'p-limit';
+
+const AT_ONCE = 3;
+
+/** Runs what it is given, a few at a time, in the order in which it came. */
+export const newTurns = () => pLimit(AT_ONCE);
