@@ -13,7 +13,8 @@ export const TRANSPORT_ERRORS = {
     status: 408,
     title: 'The request did not arrive',
     retryable: true,
-    cause: 'Headers and body did not arrive within 30 seconds, or in one where there is much to do. Nothing was written.',
+    cause:
+      'Headers and body did not arrive within 30 seconds, or in one where there is much to do. Nothing was written.',
     fix: 'Repeat with the same key on a new connection.',
   },
   deadline_exceeded: {

@@ -36,7 +36,8 @@ export class ChangeUserDto {
   status?: UserStatus;
 
   @ApiPropertyOptional({
-    description: 'Why status or phone number change, for the audit log. The status needs it, and the scope `users:admin`.',
+    description:
+      'Why status or phone number change, for the audit log. The status needs it, and the scope `users:admin`.',
     maxLength: 500,
     example: 'Lost their phone',
   })
