@@ -27,7 +27,7 @@ const CLIENT: string = '../docs/examples/client.ts';
 const { createClient } = (await import(CLIENT)) as { createClient: (options: Options) => Client };
 
 /** What becomes of an attempt on its way. */
-type Way = 'pass' | 'refuse' | 'lose the answer' | 'cut the answer' | 'hang' | 502;
+type Way = 'pass' | 'stall' | 'refuse' | 'lose the answer' | 'cut the answer' | 'hang' | 502;
 
 /** Stands before the service; attempts fare as planned, and all after them well. */
 class Front {
@@ -59,6 +59,7 @@ class Front {
       if (way === 'lose the answer') return void answer.resume().on('end', () => request.socket.destroy());
       response.writeHead(answer.statusCode!, answer.headers);
       if (way === 'pass') return void answer.pipe(response);
+      if (way === 'stall') return void answer.once('data', (chunk: Buffer) => response.write(chunk.subarray(0, 20)));
       answer.once('data', (chunk: Buffer) => response.write(chunk.subarray(0, 20), () => request.socket.destroy()));
     });
     request.pipe(onward);
@@ -160,6 +161,13 @@ describe('the typed client', () => {
     setTimeout(() => stop.abort(), 50);
     await expect(waiting).rejects.toThrow(/abort/i);
     expect(front.seen.length).toBeLessThan(6);
+  });
+
+  it('reads again what stops or breaks off in the middle', async () => {
+    const client = await clientOn(['stall', 'cut the answer'], { attemptMs: 500 });
+    const { data } = await client.GET('/v1/wallets/{wallet_id}', { params: { path: { wallet_id: walletId } } });
+    expect(data.id).toBe(walletId);
+    expect(front.seen.length).toBe(3);
   });
 
   it('takes the key of the caller, and reads what is long as it comes', async () => {

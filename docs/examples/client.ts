@@ -23,10 +23,12 @@ export interface ClientOptions {
   token?: string | (() => string | Promise<string>);
   /** How often a request is sent at most. */
   attemptsMax?: number;
-  /** How long an attempt waits for its answer, in milliseconds. */
+  /** How long an attempt waits for its answer, in milliseconds; for a statement as CSV or PDF, and for a stream, until it begins. */
   attemptMs?: number;
 }
 
+/** What `Accept` names for answers that may be longer than an attempt. */
+const LONG = /csv|pdf|event-stream/;
 /** Where the service asks for a longer pause than this (milliseconds), that is for the caller to know. */
 const PAUSE_MS_MAX = 30_000;
 
@@ -71,8 +73,8 @@ export function createClient({ baseUrl, token, attemptsMax = 6, attemptMs = 15_0
     const timer = setTimeout(() => tooLate.abort(new Error(`no answer within ${attemptMs} ms`)), attemptMs);
     try {
       const response = await fetch(attempt, { signal: AbortSignal.any([request.signal, tooLate.signal]) });
-      // What was written is answered in a few lines, and an answer that breaks off tells nothing. What is read may be long.
-      if (request.method === 'GET') return response;
+      // An answer that breaks off, or stops, tells nothing. A statement or stream is for the caller to read as it comes.
+      if (LONG.test(request.headers.get('Accept') ?? '')) return response;
       const { status, statusText, headers } = response;
       return new Response(status === 204 ? null : await response.arrayBuffer(), { status, statusText, headers });
     } finally {
