@@ -123,6 +123,13 @@ export const ERRORS = {
     cause: 'A user has one wallet for each currency and label, and this one is there.',
     fix: 'Use the existing wallet, or open one with another `label`.',
   },
+  too_many_wallets: {
+    status: 409,
+    title: 'Too many wallets',
+    retryable: false,
+    cause: 'A person may open 100 wallets.',
+    fix: 'Use one of them. Servers and operators may open more for them.',
+  },
   system_wallet: {
     status: 409,
     title: 'A system wallet is not for callers',

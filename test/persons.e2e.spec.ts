@@ -270,6 +270,10 @@ describe('a person', () => {
     expect(body).toMatchObject({ user_id: payer.userId, label: 'savings', minimum_balance: '100.00' });
     const { body: list } = await payer.call<{ data: WalletBody[] }>('GET', '/v1/wallets?include_system=true');
     expect(new Set(list.data.map(({ id }) => id))).toEqual(new Set([body.id, payer.walletId]));
+    const more = Array.from({ length: 99 }, (_, i) => payer.call('POST', '/v1/wallets', { label: `more ${i}` }));
+    const statuses = (await Promise.all(more)).map(({ status }) => status);
+    expect([statuses.filter((status) => status === 201).length, Math.max(...statuses)]).toEqual([98, 409]);
+    expect((await payer.call('POST', '/v1/wallets', { label: 'one more' })).body.code).toBe('too_many_wallets');
   });
 
   it('may be stricter with themself than the house is', async () => {

@@ -23,7 +23,7 @@ export class WalletsController {
   @Needs('wallets:write', 'self')
   @ApiOperation({ summary: 'Open a wallet for a user, or one of the house' })
   @ApiCreatedResponse({ type: WalletBody })
-  @ApiWrite('user_not_found', 'user_suspended', 'wallet_exists')
+  @ApiWrite('user_not_found', 'user_suspended', 'wallet_exists', 'too_many_wallets')
   async open(@Body() dto: OpenWalletDto, @CurrentCaller() caller: Caller, @Res({ passthrough: true }) reply: Reply) {
     return answer(reply, await this.wallets.open(dto, caller));
   }

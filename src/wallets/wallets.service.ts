@@ -38,7 +38,7 @@ export class WalletsService {
 
   /**
    * Opens an empty wallet. It may stand below its minimum balance until the first credit.
-   * @throws {Problem} `user_not_found`, `user_suspended`, `wallet_exists`
+   * @throws {Problem} `user_not_found`, `user_suspended`, `wallet_exists`, `too_many_wallets`
    */
   open(asked: OpenWalletDto, caller: Caller): Promise<Answer<WalletBody>> {
     const dto = caller.userId === undefined ? asked : ownWallet(asked, caller.userId);
@@ -57,6 +57,7 @@ export class WalletsService {
     if (lowBalanceThreshold !== null) request.push(lowBalanceThreshold); // keys of requests without one stay what they were
     return this.idempotency.record(caller, request, async (runner) => {
       if (dto.user_id !== undefined) await this.activeOwner(runner, dto.user_id);
+      if (caller.userId !== undefined) await demandRoom(runner, caller.userId);
       const id = newId();
       await takeName(runner, { ownerId: dto.user_id ?? NO_OWNER, currency, label, walletId: id });
       await runner.manager.insert(Wallet, {
@@ -256,3 +257,11 @@ async function takeName(runner: QueryRunner, name: WalletName): Promise<void> {
     throw new Problem('wallet_exists', `There is a wallet "${name.label}" in ${name.currency} already.`);
   }
 }
+
+/** Whoever signed in could otherwise fill the database, a wallet a request. @throws {Problem} `too_many_wallets` */
+async function demandRoom(runner: QueryRunner, userId: string): Promise<void> {
+  await runner.query('SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE', [userId]); // one after another
+  const count = await runner.manager.countBy(Wallet, { userId });
+  if (count >= WALLETS_OF_PERSON_MAX) throw new Problem('too_many_wallets', `There are ${count} wallets already.`);
+}
+const WALLETS_OF_PERSON_MAX = 100;
