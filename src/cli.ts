@@ -10,7 +10,7 @@ import { isDatabaseFault } from './database/sqlstate.js';
 import { UsageError, type RawImportOptions } from './import/import.options.js';
 import type { RawCheckOptions } from './ledger/check.command.js';
 import { packageFile } from './package-root.js';
-import { surviveLostOutput } from './telemetry/say.js';
+import { saidAll, surviveLostOutput } from './telemetry/say.js';
 
 const EXIT_USAGE = 2;
 const EXIT_FAILED = 1;
@@ -83,7 +83,9 @@ try {
 } catch (error) {
   process.exitCode = failed(error);
 }
-// Whatever still holds the event loop (an idle connection, a timer) has nothing left to do.
+// Whatever still holds the event loop (an idle connection, a timer) has nothing left to do. But a pipe takes 64 KB at once, and a
+// check may say a megabyte.
+await saidAll();
 process.exit();
 
 /** Says what went wrong, with a stack only where somebody should report it. @returns the exit code. */

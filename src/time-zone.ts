@@ -52,6 +52,16 @@ export function minuteIn(zone: string, instant: Date): string {
   return minutes(zone).format(instant);
 }
 
+/**
+ * The first instant of a day in a time zone, both SQL. PostgreSQL takes midnight for the later one where clocks go back over it
+ * (Havana); where they go forward over it (Beirut) it finds the first instant after the gap.
+ */
+export function dayStartSql(day: string, zone: string): string {
+  const midnight = `(${day}::timestamp AT TIME ZONE ${zone})`;
+  const before = `${midnight} - interval '1 hour'`;
+  return `CASE WHEN ((${before}) AT TIME ZONE ${zone})::date = ${day} THEN ${before} ELSE ${midnight} END`;
+}
+
 /** How far a time zone is ahead of UTC at an instant. @returns milliseconds, behind: negative */
 export function offsetMsIn(zone: string, instantMs: number): number {
   if (zone === 'UTC') return 0;

@@ -5,6 +5,8 @@ import { statSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { Writable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { DataSource } from 'typeorm';
 import { databaseOptions } from '../ormconfig.js';
 import { readConfig } from '../src/config.js';
@@ -14,6 +16,7 @@ import { KEY_PASSES } from '../src/ledger/key.laws.js';
 import { TRANSACTION_PASSES } from '../src/ledger/transaction.laws.js';
 import { walletPasses } from '../src/ledger/wallet.laws.js';
 import { checkLedger, type CheckResult } from '../src/ledger/ledger.checker.js';
+import { saidAll } from '../src/telemetry/say.js';
 import { changesOf, type Change } from './scenarios/hand-changes.js';
 import { fillLedger } from './scenarios/full-ledger.js';
 import { rewriteChains } from './scenarios/rewritten-chains.js';
@@ -119,6 +122,47 @@ describe('asper check', () => {
         }),
       ]);
     });
+  });
+
+  it('counts a row once that breaks a law in several ways, and each row that one of two passes finds', async () => {
+    const entries = (condition: string, count: number): Promise<Array<Record<'transaction_id' | 'key', string>>> =>
+      service.database.query(
+        `SELECT DISTINCT ON (t.id, w.currency) e.transaction_id, format('(%L, %s)', e.wallet_id, e.seq) AS key
+           FROM entries e JOIN transactions t ON t.id = e.transaction_id JOIN wallets w ON w.id = e.wallet_id
+          WHERE ${condition} ORDER BY t.id, w.currency LIMIT ${count}`,
+      );
+    const broken = [
+      ...(await entries(`t.type = 'credit'`, 3)),
+      ...(await entries(`t.type = 'journal' AND t.currency IS NULL`, 2)), // in two currencies
+    ];
+    const add = (minor: number) =>
+      `UPDATE entries SET amount = amount + ${minor} WHERE (wallet_id, seq) IN (${broken.map(({ key }) => key).join()})`;
+    const { breaches } = await withChange({ what: '', names: [], apply: [add(1)], undo: [add(-1)] }, () => check());
+    const { count, findings } = breaches.find(({ law }) => law === 'zero sum')!;
+    const ids = [...new Set(broken.map(({ transaction_id }) => transaction_id))].sort();
+    expect([count, findings.map(({ row }) => row).sort()]).toEqual([4, ids]);
+  });
+
+  it('says all of it to a reader who takes their time, ends where nobody reads, and waits for nobody for ever', async () => {
+    const set = (by: number) => `
+      UPDATE entries SET amount = amount + ${by}, balance_after = balance_after + ${3 * by}, leg = leg + ${by},
+                         credited_after = credited_after - ${by}, created_at = created_at + ${by} * interval '1 day';
+      UPDATE transactions SET amount = amount + ${by}, created_at = created_at - ${by} * interval '1 day';
+      UPDATE wallets SET balance = balance + ${by}, credited = credited - ${by}, entry_count = entry_count + ${by}`;
+    await withChange({ what: '', names: [], apply: [set(1)], undo: [set(-1)] }, async () => {
+      const env = { DATABASE_URL: service.database.url };
+      const slow = await ImportBench.run(['check', '--json'], env, async ({ stdout }) => {
+        stdout!.pause();
+        await delay(4_000);
+        stdout!.resume();
+      });
+      expect(slow.code).toBe(1);
+      expect(slow.stdout.length).toBeGreaterThan(300_000); // a socket holds 200,000
+      expect(JSON.parse(slow.stdout)).toMatchObject({ is_sound: false });
+      const gone = await ImportBench.run(['check'], env, ({ stdout }) => Promise.resolve(stdout!.destroy()));
+      expect([gone.code, gone.signal]).toEqual([1, null]);
+    });
+    await saidAll([new Writable({ write: () => undefined })], 10);
   });
 
   it('exits with 2 where there is nothing to check', async () => {

@@ -50,6 +50,27 @@ describe('the six original calls', () => {
     ).toBe('200 {"total_credit":0.00,"total_debit":0.00,"history":[]}');
   });
 
+  it('answer the totals of the very history they answer, while money comes in', async () => {
+    const user_id = idIn(await send('POST', '/register', { phone_number: '3456789012' }));
+    const wallet_id = idIn(await send('POST', '/wallet/create', { user_id }));
+    let isOpen = true;
+    const writer = async () => {
+      while (isOpen) await send('POST', '/wallet/credit', { wallet_id, amount: 100 });
+    };
+    const writers = Array.from({ length: 20 }, writer);
+    const read = () =>
+      service.api.get<{ total_credit: number; history: Array<{ amount: number }> }>(
+        `/wallet/transactions?wallet_id=${wallet_id}`,
+      );
+    const answers = [];
+    for (let i = 0; i < 50; i++) answers.push((await read()).body);
+    isOpen = false;
+    await Promise.all(writers);
+    const totals = answers.map(({ total_credit }) => total_credit);
+    expect(answers.map(({ history }) => history.reduce((sum, { amount }) => sum + amount, 0))).toEqual(totals);
+    expect(new Set(totals).size).toBeGreaterThan(10);
+  });
+
   it('answer mistakes with {"error": …} and 400', async () => {
     const nobody = '0199a3c2-9b1e-7f3a-8c55-0d6b2f4e7a90';
     expect(await send('POST', '/register', { phone_number: '1234567890' })).toBe('400 {"error":"User already exists"}');

@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Page } from '../src/paging.js';
 import type { LimitsBody, StatusChangeBody } from '../src/transactions/wallet-states.dto.js';
+import { clockFunctions } from '../migrations/1764250000000-clock.js';
 import { expectStatus, type Problem } from './support/client.js';
 import { startService, type Service } from './support/service.js';
 
@@ -145,6 +146,28 @@ describe('limits', () => {
     expectStatus(201, await api().debit(wallet.id, '100.00'));
     expect((await limitsOf(wallet.id)).monthly.total_used).toBe('100.00');
     expectStatus(200, await setLimits(wallet.id, {})); // what the test made of them is no history
+  });
+
+  it('begin with the first of two midnights, where clocks go back over it', async () => {
+    // The next November that begins with a Sunday: day and month at once.
+    const zone = { LIMIT_TIME_ZONE: 'America/Havana' };
+    const havana = await startService(zone);
+    const put = (id: string) =>
+      havana.api.call<LimitsBody>('PUT', `/v1/wallets/${id}/limits`, { reason: 'a test', daily_total: '100.00' });
+    const at = (time: string) =>
+      havana.database.query(clockFunctions(`${(Date.parse(time) - Date.now()) / 1_000} seconds`));
+    await at('2037-11-01T03:00:00Z');
+    const [before, after] = [await havana.api.newWallet('1000.00'), await havana.api.newWallet('1000.00')];
+    const { daily } = expectStatus(200, await put(before.id));
+    expect(daily.resets_at).toBe('2037-11-01T04:00:00.000Z');
+    await at('2037-11-01T04:30:00Z'); // half past midnight, for the first time
+    for (const { id } of [before, after]) expectStatus(201, await havana.api.debit(id, '30.00'));
+    await at('2037-11-01T05:30:00Z');
+    const limits = expectStatus(200, await put(after.id));
+    expect([limits.daily.total_used, limits.monthly.total_used]).toEqual(['30.00', '30.00']);
+    expectStatus(201, await havana.api.debit(before.id, '30.00'));
+    expect(await havana.database.check(zone)).toEqual([]);
+    await havana.stop();
   });
 
   it.each(['pessimistic', 'optimistic'])(

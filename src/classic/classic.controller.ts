@@ -112,16 +112,15 @@ export class ClassicController {
   async history(@Query() { wallet_id, start_date, end_date }: ClassicHistoryQuery) {
     const wallet = await this.wallets.read(wallet_id);
     const range = daysBetween(start_date, end_date);
-    const totals = await this.statements.totals(wallet, range);
     const rowsMax = this.config.classicHistoryMax;
-    if (totals.entryCount > rowsMax) {
+    const { totals, rows } = await this.statements.history(wallet, range, rowsMax);
+    if (!rows) {
       const paged = `GET /v1/wallets/${wallet_id}/entries`;
       throw Problem.field(
         'start_date',
         `and end_date span more than ${rowsMax} movements: ask for less, or use ${paged}`,
       );
     }
-    const rows = await this.statements.history(wallet, range, rowsMax);
     const money = (minor: bigint) => formatAmount(minor, wallet.currency);
     const history = rows.map(({ amountMinor: amount, createdAt }) => {
       const type = amount > 0n ? 'credit' : 'debit';

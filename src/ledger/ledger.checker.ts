@@ -78,24 +78,29 @@ async function countRows(runner: QueryRunner, walletId: string | undefined) {
 }
 
 async function runPass(runner: QueryRunner, { sql, values = [] }: Pass, walletId: string | undefined, into: Breaches) {
-  // Counted in full, listed in part: a ledger that is broken all over must not fill the memory of this process.
-  const rows: Array<Finding & { count: string }> = await runner.query(
+  // Counted in full, listed in part: a ledger that is broken all over must not fill the memory of this process. A row that breaks
+  // a law in several ways (a transaction in two currencies, a reversal on two legs) is one row.
+  const rows: Array<Finding & { place: string; count: string }> = await runner.query(
     `SELECT * FROM (
-       SELECT *, row_number() OVER (PARTITION BY law) AS place, count(*) OVER (PARTITION BY law) AS count FROM (${sql}) found
+       SELECT law, "table", "row", string_agg(detail, '; ' ORDER BY detail) AS detail,
+              row_number() OVER (PARTITION BY law) AS place, count(*) OVER (PARTITION BY law) AS count
+         FROM (${sql}) found GROUP BY law, "table", "row"
      ) counted WHERE place <= ${FINDINGS_PER_LAW_MAX}`,
     [walletId ?? null, ...values],
   );
-  for (const { law, table, row, detail, count } of rows) into.add({ law, table, row, detail }, Number(count));
+  for (const { law, table, row, detail, place, count } of rows) {
+    into.add({ law, table, row, detail }, place === '1' ? Number(count) : 0);
+  }
 }
 
 class Breaches {
   private readonly byLaw = new Map<string, Breach>();
 
-  /** @param count how many rows break the law in this pass; left out, this one is one more. */
-  add(finding: Finding, count?: number): void {
+  /** @param count how many more rows break the law; two passes that look at one law look at different rows. */
+  add(finding: Finding, count = 1): void {
     const breach = this.byLaw.get(finding.law) ?? { law: finding.law, count: 0, findings: [] };
     this.byLaw.set(finding.law, breach);
-    breach.count = count === undefined ? breach.count + 1 : Math.max(breach.count, count);
+    breach.count += count;
     if (breach.findings.length < FINDINGS_PER_LAW_MAX) breach.findings.push(finding);
   }
 

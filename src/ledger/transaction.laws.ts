@@ -2,7 +2,7 @@
 import { passOf, type Pass } from './law.js';
 
 /** Transactions of the wallet that the check is restricted to. */
-const OF_WALLET = (id: string) =>
+export const OF_WALLET = (id: string) =>
   `($1::uuid IS NULL OR ${id} IN (SELECT transaction_id FROM entries WHERE wallet_id = $1))`;
 
 const TRANSACTIONS = passOf(

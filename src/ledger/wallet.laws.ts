@@ -1,4 +1,5 @@
 /** The laws of wallets, their names, states and limits, as SQL over the rows alone. */
+import { dayStartSql } from '../time-zone.js';
 import { passOf, type Pass } from './law.js';
 
 const WALLETS = passOf(
@@ -19,7 +20,8 @@ const WALLETS = passOf(
       WHERE wallet_id = w.id
         AND created_at = (SELECT max(created_at) FROM wallet_status_changes WHERE wallet_id = w.id) OFFSET 0
    ) s ON true
-   LEFT JOIN wallet_limits l ON l.wallet_id = w.id`,
+   LEFT JOIN wallet_limits l ON l.wallet_id = w.id
+   LEFT JOIN users u ON u.id = w.user_id`,
   '$1::uuid IS NULL OR w.id = $1',
   [
     [
@@ -82,6 +84,7 @@ const WALLETS = passOf(
       'w.limited <> (l.wallet_id IS NOT NULL)',
       `format('limited is %s, and wallet_limits has %s row', w.limited, CASE WHEN l.wallet_id IS NULL THEN 'no' ELSE 'a' END)`,
     ],
+    ['a wallet has its user', 'w.user_id IS NOT NULL AND u.id IS NULL', `format('there is no user %s', w.user_id)`],
     [
       'system wallets have no terms',
       `w.kind = 'external' AND (w.user_id IS NOT NULL OR w.held <> 0 OR w.minimum_balance <> 0 OR w.shortfall <> 0
@@ -170,7 +173,7 @@ function limits(timeZone: string): Pass {
          FROM (SELECT -e.amount AS amount, e.transaction_id, (e.created_at AT TIME ZONE $2)::date AS day
                  FROM entries e JOIN transactions t ON t.id = e.transaction_id
                 WHERE e.wallet_id = l.wallet_id AND e.amount < 0 AND t.type <> 'reversal'
-                  AND e.seq > entries_before(l.wallet_id, l.month::timestamp AT TIME ZONE $2, false)
+                  AND e.seq > entries_before(l.wallet_id, ${dayStartSql('l.month', '$2')}, false)
                   AND NOT EXISTS (SELECT FROM wallet_status_changes c
                                    WHERE c.wallet_id = e.wallet_id AND c.transaction_id = t.id)) d
      ) used`,

@@ -9,6 +9,7 @@
  */
 import type { DataSource } from 'typeorm';
 import type { RawRow } from '../database/raw-row.js';
+import { dayStartSql } from '../time-zone.js';
 
 /** Which time decides: when an entry was posted, or when it counts for the business. */
 export const BASES = ['posted', 'effective'] as const;
@@ -71,15 +72,7 @@ export function totalsBetween(opening: Standing, closing: Standing): Totals {
 
 const INSTANTS = 'SELECT n, instant FROM unnest($2::timestamptz[]) WITH ORDINALITY AS b (instant, n)';
 
-/**
- * A day begins at its first instant. PostgreSQL takes midnight for the later one where clocks go back over it (Havana);
- * where they go forward over it (Beirut) it finds the first instant after the gap.
- */
-const DAYS = `
-  SELECT n, CASE WHEN ((midnight - interval '1 hour') AT TIME ZONE $3)::date = day
-                 THEN midnight - interval '1 hour' ELSE midnight END AS instant
-    FROM (SELECT n, day, day::timestamp AT TIME ZONE $3 AS midnight
-            FROM unnest($2::date[]) WITH ORDINALITY AS b (day, n)) b`;
+const DAYS = `SELECT n, ${dayStartSql('day', '$3')} AS instant FROM unnest($2::date[]) WITH ORDINALITY AS b (day, n)`;
 
 const POSTED = `
   SELECT n, instant, seq AS count, coalesce(e.balance_after, 0) AS balance, coalesce(e.credited_after, 0) AS credited

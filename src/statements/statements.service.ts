@@ -9,7 +9,7 @@ import { ENTRY_AMOUNT, filterConditions } from '../transactions/transactions.que
 import type { Wallet } from '../wallets/wallet.entity.js';
 import { WalletsService } from '../wallets/wallets.service.js';
 import { HISTORY_COLUMNS, pagesOf, toHistoryRow, type HistoryRow } from './history.js';
-import { standingsBefore, totalsBetween, type Standing, type Totals } from './standings.js';
+import { standingsBefore, totalsBetween, type Totals } from './standings.js';
 import { entryBody, type EntryBody, type ListEntriesQuery } from './statements.dto.js';
 
 @Injectable()
@@ -44,26 +44,24 @@ export class StatementsService {
     );
   }
 
-  /** Totals of the entries posted from `from` to just before `before`. */
-  async totals(wallet: Wallet, range: TimeRange): Promise<Totals> {
-    return totalsBetween(...(await this.standings(wallet, range)));
-  }
-
-  /** The history of a time range in one piece, oldest first; at most `limit` rows. */
-  async history(wallet: Wallet, range: TimeRange, limit: number): Promise<HistoryRow[]> {
-    const [opening, closing] = await this.standings(wallet, range);
-    const lastSeq = Math.min(closing.count, opening.count + limit);
-    const rows: HistoryRow[] = [];
-    for await (const page of pagesOf(this.dataSource, { walletId: wallet.id, afterSeq: opening.count, lastSeq })) {
-      rows.push(...page);
-    }
-    return rows;
-  }
-
-  private async standings(wallet: Wallet, { from, before }: TimeRange): Promise<[Standing, Standing]> {
+  /**
+   * The history of a time range in one piece, oldest first, and its totals. Both go by one look at where the wallet stands, so that
+   * what is posted meanwhile is in neither. @returns no history where it has more than `rowsMax` rows
+   */
+  async history(wallet: Wallet, { from, before }: TimeRange, rowsMax: number): Promise<History> {
     const [opening, closing] = await standingsBefore(this.dataSource, wallet.id, { instants: [from, before] });
-    return [opening!, closing!];
+    const totals = totalsBetween(opening!, closing!);
+    if (totals.entryCount > rowsMax) return { totals };
+    const rows: HistoryRow[] = [];
+    const range = { walletId: wallet.id, afterSeq: opening!.count, lastSeq: closing!.count };
+    for await (const page of pagesOf(this.dataSource, range)) rows.push(...page);
+    return { totals, rows };
   }
+}
+
+interface History {
+  totals: Totals;
+  rows?: HistoryRow[];
 }
 
 export interface TimeRange {

@@ -9,6 +9,7 @@ import type { RawRow } from '../database/raw-row.js';
 import { inTransaction } from '../database/transaction.js';
 import { Outbox } from '../events/outbox.service.js';
 import { formatAmount } from '../money.js';
+import { dayStartSql } from '../time-zone.js';
 import { Wallet } from '../wallets/wallet.entity.js';
 import { lockCustomerWallet, readAmount, WalletsService } from '../wallets/wallets.service.js';
 import { turnPage } from './limit.rules.js';
@@ -123,8 +124,8 @@ function periodBody(
 }
 
 const CALENDAR = `
-  SELECT local.today::text AS today, (local.today + 1)::timestamp AT TIME ZONE $1 AS next_day,
-         (date_trunc('month', local.today) + interval '1 month')::timestamp AT TIME ZONE $1 AS next_month
+  SELECT local.today::text AS today, ${dayStartSql('(local.today + 1)', '$1')} AS next_day,
+         ${dayStartSql(`(date_trunc('month', local.today) + interval '1 month')::date`, '$1')} AS next_month
     FROM (SELECT (clock_now() AT TIME ZONE $1)::date AS today) local`;
 
 /** With the first limit, what left the wallet this month is counted once; from then on the engine keeps count. */
@@ -137,9 +138,9 @@ const SET_LIMITS = `
          local.month, coalesce(sum(-e.amount), 0), count(DISTINCT e.transaction_id)
     FROM (SELECT (clock_now() AT TIME ZONE $2)::date AS day, date_trunc('month', clock_now() AT TIME ZONE $2)::date AS month) local
     LEFT JOIN LATERAL (
-      SELECT e.amount, e.transaction_id, e.created_at >= local.day::timestamp AT TIME ZONE $2 AS is_today
+      SELECT e.amount, e.transaction_id, e.created_at >= ${dayStartSql('local.day', '$2')} AS is_today
         FROM entries e JOIN transactions t ON t.id = e.transaction_id
-       WHERE e.wallet_id = $1 AND e.seq > entries_before($1, local.month::timestamp AT TIME ZONE $2, false)
+       WHERE e.wallet_id = $1 AND e.seq > entries_before($1, ${dayStartSql('local.month', '$2')}, false)
          AND e.amount < 0 AND t.type <> 'reversal'
     ) e ON true
    GROUP BY local.day, local.month

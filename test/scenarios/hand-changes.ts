@@ -14,6 +14,7 @@ export interface Change {
 /** The primary key of each table, as findings write it, and what else may name a row. */
 const KEYS: Record<string, { key: string[]; alias?: string[] }> = {
   entries: { key: ['wallet_id', 'seq'], alias: ['transaction_id'] },
+  users: { key: ['id'] },
   transactions: { key: ['id'] },
   wallets: { key: ['id'] },
   wallet_names: { key: ['owner_id', 'currency', 'label'], alias: ['wallet_id'] },
@@ -32,6 +33,7 @@ const OTHER_TRANSACTION = `(SELECT id FROM transactions ORDER BY md5(id::text ||
 const MICROSECOND = `interval '1 microsecond'`;
 const FLIPPED = (column: string) => `set_byte(${column}, 7, get_byte(${column}, 7) # 1)`;
 const POSTED = `type = 'transaction.posted' AND place = 0`;
+const POSTED_TO_OTHERS = `type = 'transaction.posted' AND place > 0`;
 const CUSTOMER = `kind = 'customer' AND entry_count > 0`;
 
 const UPDATES: Update[] = [
@@ -71,6 +73,7 @@ const UPDATES: Update[] = [
   ['transactions', 'created_at', `created_at + interval '1 millisecond'`],
   ['wallets', 'id', 'gen_random_uuid()', 'entry_count > 0'],
   ['wallets', 'user_id', 'NULL', 'user_id IS NOT NULL'],
+  ['wallets', 'user_id', 'gen_random_uuid()', 'user_id IS NOT NULL'],
   ['wallets', 'kind', `CASE kind WHEN 'customer' THEN 'external' ELSE 'customer' END`],
   ['wallets', 'currency', `CASE currency WHEN 'INR' THEN 'USD' ELSE 'INR' END`],
   ['wallets', 'label', `label || '.'`, CUSTOMER],
@@ -118,6 +121,9 @@ const UPDATES: Update[] = [
   ['outbox', 'object_id', 'gen_random_uuid()', POSTED],
   ['outbox', 'balance', 'balance + 1', POSTED],
   ['outbox', 'subject_id', 'gen_random_uuid()', POSTED],
+  ['outbox', 'subject_id', 'gen_random_uuid()', POSTED_TO_OTHERS],
+  ['outbox', 'type', `'hold.created'`, POSTED_TO_OTHERS],
+  ['outbox', 'place', '0', POSTED_TO_OTHERS],
   ['idempotency_keys', 'transaction_id', OTHER_TRANSACTION, 'transaction_id IS NOT NULL'],
   ['idempotency_keys', 'transaction_id', 'gen_random_uuid()', 'transaction_id IS NOT NULL'],
   ['idempotency_keys', 'transaction_id', 'NULL', 'transaction_id IS NOT NULL'],
@@ -137,6 +143,8 @@ const DELETES: Array<readonly [table: string, where: string]> = [
   ['holds', 'true'],
   ['hold_changes', 'true'],
   ['outbox', POSTED],
+  ['outbox', POSTED_TO_OTHERS],
+  ['users', 'id IN (SELECT user_id FROM wallets)'],
 ];
 
 /** A copy of a row with another key: table, and what makes it another. */
@@ -147,6 +155,8 @@ const INSERTS: Array<readonly [table: string, changed: string, where: string]> =
   ['wallet_names', `'label', t.label || '.'`, 'true'],
   ['holds', `'id', gen_random_uuid()`, 'true'],
   ['hold_changes', `'version', t.version + 1`, `status <> 'active'`],
+  ['outbox', `'ordinal', t.ordinal + 1000`, POSTED_TO_OTHERS],
+  ['outbox', `'subject_id', gen_random_uuid(), 'place', 9, 'balance', NULL`, POSTED],
   ['idempotency_keys', `'key', t.key || '.'`, 'transaction_id IS NOT NULL'],
 ];
 
