@@ -10,9 +10,9 @@ import type { PendingDelivery, TakenEndpoint, WebhookStore } from './webhook.sto
 const WINDOW = 1_000;
 /** With fewer in the window, and more behind it, it is read anew. */
 const WINDOW_LOW = 200;
-/** How far it looks beyond the window: what may wait at all. */
+/** How far a round looks beyond the window: what may wait at all. */
 const PAGES_MAX = 50;
-/** After a database that did not answer. */
+/** After a database that did not answer; before it deals again where there was no room, and looks again in vain. */
 const PAUSE_MS = 1_000;
 
 export interface LaneOptions {
@@ -24,11 +24,31 @@ export interface LaneOptions {
   warn: (message: string) => void;
 }
 
+/**
+ * What lies beyond the window, as far as it was looked through. To read 25,000 deliveries takes 0.4 s, so they are read
+ * anew only where one may have become free; what was dealt out meanwhile is read on behind them.
+ */
+interface Scan {
+  order: DeliveryOrder<PendingDelivery>;
+  last: bigint;
+  /** Nothing was behind it. */
+  isAtEnd: boolean;
+  /** Something has ended since. */
+  isStale: boolean;
+}
+
 export class WebhookLane {
   private window: PendingDelivery[] = [];
   private readonly underWay = new Map<string, { delivery: PendingDelivery; ended: Promise<void> }>();
   private readonly stopping = new AbortController();
   private hasMore = true;
+  private scan?: Scan;
+  /** When it last looked beyond the window from its end on, and whether it found nothing. */
+  private scannedAt = -Infinity;
+  private wasInVain = false;
+  /** Events up to here may be dealt out, and not before this time. */
+  private placed = 0n;
+  private dealAt = -Infinity;
   private working?: Promise<void>;
   private isAgain = false;
 
@@ -44,19 +64,20 @@ export class WebhookLane {
     const { position } = this.endpoint;
     this.endpoint = { ...endpoint, position: endpoint.position > position ? endpoint.position : position };
     this.leaseUntil = leaseUntil;
-    if (endpoint.lastPending > (this.window.at(-1)?.n ?? 0n)) this.hasMore = true;
+    if (endpoint.lastPending > (this.scan?.last ?? this.window.at(-1)?.n ?? 0n)) this.expectMore();
   }
 
   /** Does what there is to do: deals out events up to a position, and sends what may be sent. Never rejects. */
-  work(placed: bigint = this.endpoint.position): void {
+  work(placed = 0n): void {
+    if (placed > this.placed) this.placed = placed;
     if (this.working) return void (this.isAgain = true);
-    this.working = this.round(placed)
+    this.working = this.round()
       .catch((error: unknown) => this.options.warn(`webhooks to ${this.endpoint.id} wait: ${String(error)}`))
       .finally(() => {
         this.working = undefined;
         if (this.isAgain) {
           this.isAgain = false;
-          this.work(placed);
+          this.work();
         }
       });
   }
@@ -74,13 +95,21 @@ export class WebhookLane {
     return performance.now() < this.leaseUntil;
   }
 
-  private async round(placed: bigint): Promise<void> {
+  private expectMore(): void {
+    this.hasMore = true;
+    if (this.scan) this.scan.isAtEnd = false;
+  }
+
+  private async round(): Promise<void> {
     const { store, worker } = this.options;
-    while (this.isOurs && this.endpoint.position < placed) {
-      const position = await store.dealOut(worker, this.endpoint.id, placed);
-      if (position === undefined) break;
-      this.endpoint.position = position;
-      this.hasMore = true;
+    while (this.isOurs && this.endpoint.position < this.placed && performance.now() >= this.dealAt) {
+      const position = await store.dealOut(worker, this.endpoint.id, this.placed);
+      // To find that there is no room, 50,000 are counted.
+      if (position === undefined) this.dealAt = performance.now() + PAUSE_MS;
+      else {
+        this.endpoint.position = position;
+        this.expectMore();
+      }
     }
     if (!this.isOurs) return;
     if (this.hasMore && this.window.length < WINDOW_LOW) await this.look();
@@ -92,20 +121,41 @@ export class WebhookLane {
     const underWay = new Map(this.underWay);
     const found = await this.options.store.pending(this.endpoint.id, 0n, WINDOW);
     this.hasMore = found.length === WINDOW;
+    this.scan = undefined;
     this.window = found.map((read) => underWay.get(read.id)?.delivery ?? read).filter(({ hasEnded }) => !hasEnded);
   }
 
   private async pump(): Promise<void> {
-    const room = () => this.options.concurrency - this.underWay.size;
-    const order = new DeliveryOrder<PendingDelivery>(new Set(this.underWay.keys()), Date.now());
-    this.start(order.next(this.window, room()));
-    // Only where nothing at all is under way, as the window is what mostly matters.
-    let last = this.window.at(-1)?.n;
-    for (let page = 0; page < PAGES_MAX && this.hasMore && this.underWay.size === 0 && last !== undefined; page++) {
-      const further = await this.options.store.pending(this.endpoint.id, last, WINDOW);
+    const order = new DeliveryOrder<PendingDelivery>(new Set(this.underWay.keys()));
+    this.start(order.next(this.window, this.room, Date.now()));
+    const end = this.window.at(-1)?.n;
+    if (this.hasMore && end !== undefined && this.room > 0) await this.lookBeyond(order, end);
+  }
+
+  private get room(): number {
+    return this.options.concurrency - this.underWay.size;
+  }
+
+  /** @param order that has gone through the window, which ends there. */
+  private async lookBeyond(order: DeliveryOrder<PendingDelivery>, end: bigint): Promise<void> {
+    const isNew = !this.scan || this.scan.isStale || this.scan.order.dueAt <= Date.now();
+    const isSoon = performance.now() - this.scannedAt < PAUSE_MS && (this.wasInVain || this.underWay.size > 0);
+    const isAnew = isNew && !isSoon;
+    if (isAnew) {
+      this.scan = { order, last: end, isAtEnd: false, isStale: false };
+      this.scannedAt = performance.now();
+      this.wasInVain = true;
+    }
+    const { scan } = this;
+    for (let page = 0; page < PAGES_MAX && scan && !scan.isAtEnd && this.room > 0; page++) {
+      const further = await this.options.store.pending(this.endpoint.id, scan.last, WINDOW);
       if (!this.isOurs) return;
-      this.start(order.next(further, room()));
-      last = further.at(-1)?.n;
+      const found = scan.order.next(further, this.room, Date.now());
+      if (isAnew && found.length > 0) this.wasInVain = false;
+      this.start(found);
+      // Where there is no more room, the last that it took on is the last that it looked at.
+      scan.last = (this.room > 0 ? further : found).at(-1)?.n ?? scan.last;
+      scan.isAtEnd = this.room > 0 && further.length < WINDOW;
     }
   }
 
@@ -128,6 +178,7 @@ export class WebhookLane {
         })
         .finally(() => {
           this.underWay.delete(delivery.id);
+          if (this.scan) this.scan.isStale = true;
           if (this.isOurs) this.work();
         });
       this.underWay.set(delivery.id, { delivery, ended });

@@ -14,20 +14,22 @@ export interface Waiting {
  */
 export class DeliveryOrder<Delivery extends Waiting> {
   private readonly blocked = new Set<string>();
+  /** When the first of those that wait for nothing but their time may be sent. */
+  dueAt = Infinity;
 
-  constructor(
-    private readonly underWay: ReadonlySet<string>,
-    private readonly now: number,
-  ) {}
+  constructor(private readonly underWay: ReadonlySet<string>) {}
 
   /** @returns those of the next deliveries, in order, that may be sent now; at most so many. */
-  next(deliveries: Iterable<Delivery>, most: number): Delivery[] {
+  next(deliveries: Iterable<Delivery>, most: number, now: number): Delivery[] {
     const free: Delivery[] = [];
     for (const delivery of deliveries) {
       if (free.length >= most) break;
       const { id, subjectIds, nextAttemptAt } = delivery;
       const isFree = !subjectIds.some((subject) => this.blocked.has(subject));
-      if (isFree && nextAttemptAt <= this.now && !this.underWay.has(id)) free.push(delivery);
+      if (isFree && !this.underWay.has(id)) {
+        if (nextAttemptAt <= now) free.push(delivery);
+        else this.dueAt = Math.min(this.dueAt, nextAttemptAt);
+      }
       for (const subject of subjectIds) this.blocked.add(subject);
     }
     return free;
