@@ -8,8 +8,9 @@ import dns from 'node:dns';
 import { getEventListeners, once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../src/config.js';
-import { urlProblem } from '../src/webhooks/webhook.addresses.js';
+import { checkedLookup, urlProblem } from '../src/webhooks/webhook.addresses.js';
 import { WebhookSender } from '../src/webhooks/webhook.sender.js';
 import { reachOf } from '../src/webhooks/webhooks.config.js';
 
@@ -138,6 +139,33 @@ describe('addresses of webhooks', () => {
       'example.com stands for 127.0.0.2, which is not public',
     );
     expect([asked.length, requests, connections]).toEqual([2, 1, []]);
+  });
+
+  it('are looked up once for all that wait for a name; names that do not resolve leave the others a thread', async () => {
+    const asked: Array<[name: string, answer: () => void]> = [];
+    const resolve = ((name: string, _: object, done: (error: null, found: object[]) => void) =>
+      asked.push([name, () => done(null, [{ address: '93.184.216.34', family: 4 }])])) as unknown as typeof dns.lookup;
+    const lookUp = checkedLookup(reachOf(config()), resolve);
+    const told: string[] = [];
+    const look = (name: string) => lookUp(name, {}, (_, address) => told.push(`${name} ${address as string}`));
+    const names = () => asked.map(([name]) => name);
+    const answer = (name: string) => asked.splice(names().indexOf(name), 1)[0]![1]();
+
+    for (const name of ['slow', 'slow', 'mute', 'slow', 'good']) look(name);
+    expect(names()).toEqual(['slow', 'mute']); // as many as libuv has threads for
+    await delay(1_000);
+    answer('slow');
+    answer('mute');
+    answer('good');
+    expect(told).toEqual(['slow', 'slow', 'slow', 'mute', 'good'].map((name) => `${name} 93.184.216.34`));
+    for (const name of ['slow', 'mute', 'good']) look(name);
+    expect(names()).toEqual(['slow', 'good']); // one that is known to be slow at a time
+    answer('good');
+    look('good');
+    expect(names()).toEqual(['slow', 'good']);
+    for (const name of ['good', 'slow', 'mute']) answer(name);
+    for (const name of ['slow', 'mute']) look(name);
+    expect(names()).toEqual(['slow', 'mute']); // neither is any more
   });
 
   it('leave nothing with the signal that ends their attempts, which lasts as long as the endpoint', async () => {

@@ -73,8 +73,9 @@ function isPublic(address: string): boolean {
  * @param resolve for tests: names that answer as they like.
  */
 export function checkedLookup(reach: Reach, resolve: typeof dns.lookup = dns.lookup): LookupFunction {
+  const lookUp = inTurns(resolve);
   return (hostname, options, callback) => {
-    resolve(hostname, { family: options.family, hints: options.hints, all: true }, (error, found) => {
+    lookUp(hostname, { family: options.family, hints: options.hints, all: true }, (error, found) => {
       if (error) return callback(error, '');
       const refused = found.find(({ address }) => !isReachable(address, reach));
       if (refused || found.length === 0) {
@@ -86,5 +87,52 @@ export function checkedLookup(reach: Reach, resolve: typeof dns.lookup = dns.loo
       if (options.all) return callback(null, found);
       callback(null, found[0]!.address, found[0]!.family);
     });
+  };
+}
+
+type Found = (error: NodeJS.ErrnoException | null, found: dns.LookupAddress[]) => void;
+
+/** libuv gives look-ups half of its four threads; the third at a time would wait unseen. */
+const LOOKUPS_MAX = 2;
+/** A name that takes longer is slow until it takes less: one whose servers do not answer takes 10 s and more. */
+const SLOW_MS = 1_000;
+const SLOW_NAMES_MAX = 1_000;
+
+/**
+ * Looks up each name once for all that wait for it, and one slow name at a time: ten attempts at a name that does not resolve
+ * kept both threads, and no other endpoint was sent anything. Nothing found is kept, as a name may change its mind.
+ */
+function inTurns(resolve: typeof dns.lookup) {
+  const asked = new Map<string, { hostname: string; since?: number; ask: () => void; waiting: Found[] }>();
+  const slow = new Set<string>();
+  const isSlow = ({ hostname, since = Infinity }: { hostname: string; since?: number }) =>
+    slow.has(hostname) || performance.now() - since >= SLOW_MS;
+
+  const next = () => {
+    const all = [...asked.values()];
+    const underWay = all.filter(({ since }) => since !== undefined);
+    const hasSlow = underWay.some(isSlow);
+    const chosen = all.find((name) => name.since === undefined && !(hasSlow && isSlow(name)));
+    if (!chosen || underWay.length >= LOOKUPS_MAX) return;
+    chosen.since = performance.now();
+    chosen.ask();
+    next();
+  };
+
+  return (hostname: string, options: dns.LookupAllOptions, done: Found): void => {
+    const key = `${hostname} ${options.family} ${options.hints}`;
+    const same = asked.get(key);
+    if (same) return void same.waiting.push(done);
+    const ask = () =>
+      resolve(hostname, options, (error, found) => {
+        const name = asked.get(key)!;
+        asked.delete(key);
+        if (performance.now() - name.since! < SLOW_MS) slow.delete(hostname);
+        else if (slow.size < SLOW_NAMES_MAX) slow.add(hostname);
+        next();
+        for (const tell of name.waiting) tell(error, found);
+      });
+    asked.set(key, { hostname, ask, waiting: [done] });
+    next();
   };
 }
