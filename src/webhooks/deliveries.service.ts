@@ -64,12 +64,13 @@ export class DeliveriesService {
     const { types } = await this.webhooks.read(endpointId);
     const request = ['webhooks.replay', endpointId, event, from, before, only];
     return this.idempotency.record(caller, request, async (runner) => {
-      // Whoever deals events out to it holds the endpoint as well: deliveries are seen in the order of their numbers.
+      const due = event === undefined ? await within(runner, endpointId, types, dto) : await oneEvent(runner, event);
+      // Whoever deals events out to it holds the endpoint as well: deliveries are seen in the order of their numbers. It is held
+      // for those only: while it was held for the search too, which takes seconds, nothing else was sent to it.
       const held = (await runner.query('SELECT id FROM webhook_endpoints WHERE id = $1 FOR UPDATE', [
         endpointId,
       ])) as RawRow[];
       if (held.length === 0) throw new Problem('webhook_endpoint_not_found', 'The webhook endpoint was deleted.');
-      const due = event === undefined ? await within(runner, endpointId, types, dto) : await oneEvent(runner, event);
       await insertDeliveries(runner, endpointId, due.map(toDue), true);
       await this.audit.record(runner, caller, {
         ...{ action: 'webhook.replayed', objectType: 'webhook_endpoint', objectId: endpointId },

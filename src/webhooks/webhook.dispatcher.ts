@@ -37,6 +37,8 @@ const TICK_MS = 200;
 const TAKE_EVERY_MS = 1_000;
 /** Taken at once: what starts together shares out. */
 const TAKEN_MAX = 4;
+/** It takes nothing more on when what is left of its time is as little as this. */
+const SPARE_MS = (LEASE_SECONDS * 1_000) / 3;
 /** What is under way at a shutdown has this long to end. */
 const GRACE_MS = 3_000;
 const WARN_EVERY_MS = 10_000;
@@ -90,13 +92,13 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
 
   private async takeAndKeep(): Promise<void> {
     const askedAt = performance.now();
-    const leaseUntil = askedAt + (LEASE_SECONDS * 1_000 * 2) / 3;
     const kept = this.lanes.size > 0 ? await this.store.keep(this.worker, [...this.lanes.keys()]) : [];
     const taken = await this.store.take(this.worker, TAKEN_MAX);
     const ours = new Map([...kept, ...taken].map((endpoint) => [endpoint.id, endpoint]));
     for (const id of this.lanes.keys()) if (!ours.has(id)) void this.leave(id);
     for (const [id, endpoint] of ours) {
       const lane = this.lanes.get(id);
+      const leaseUntil = askedAt + endpoint.leaseMs - SPARE_MS;
       if (!lane) this.lanes.set(id, new WebhookLane(endpoint, leaseUntil, this.laneOptions()));
       else lane.renew(endpoint, leaseUntil);
     }

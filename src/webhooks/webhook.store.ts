@@ -28,6 +28,8 @@ export interface TakenEndpoint {
   previousExpiresAt: Date | null;
   position: bigint;
   failingSince: Date | null;
+  /** How long it is with us from when we asked. */
+  leaseMs: number;
   /** The number of the last delivery that waits; 0 where none does. */
   lastPending: bigint;
 }
@@ -58,12 +60,14 @@ export class WebhookStore {
 
   /** Takes active endpoints that nobody works at, or that somebody has left. */
   async take(worker: string, most: number): Promise<TakenEndpoint[]> {
-    return endpoints(await this.dataSource.query(TAKE, [worker, most]));
+    const [rows]: [RawRow[]] = await this.dataSource.query(TAKE, [worker, most]);
+    return rows.map(toTaken);
   }
 
   /** Stays with endpoints. @returns those that are still ours and active, as they are now. */
   async keep(worker: string, ids: string[]): Promise<TakenEndpoint[]> {
-    return endpoints(await this.dataSource.query(KEEP, [worker, ids]));
+    const rows: RawRow[] = await this.dataSource.query(KEEP, [worker, ids]);
+    return rows.map(toTaken);
   }
 
   /** Leaves endpoints to others. */
@@ -73,7 +77,7 @@ export class WebhookStore {
 
   /**
    * Makes deliveries of the next events for an endpoint.
-   * @returns its new position, or nothing where it is no longer ours, or has enough to do.
+   * @returns its new position, or nothing where it is no longer ours, has enough to do, or somebody else has locked it.
    */
   dealOut(worker: string, id: string, placed: bigint): Promise<bigint | undefined> {
     const place = this.dealt++ % DEALING_MAX;
@@ -90,7 +94,7 @@ export class WebhookStore {
       const types = endpoint.types.length === 0 ? null : typesOf(endpoint.types, 'types');
       const rows: RawRow[] = await runner.query(DUE, [endpoint.position, end!.position, types, id]);
       await insertDeliveries(runner, id, rows.map(toDue), false);
-      await runner.query('UPDATE webhook_endpoints SET position = $2 WHERE id = $1', [id, end!.position]);
+      await runner.query(DEALT, [id, end!.position]);
       return BigInt(end!.position);
     });
   }
@@ -146,30 +150,44 @@ export function toDue(row: RawRow): Due {
   return { batch, ordinal, type, createdAt, subjectIds };
 }
 
-function endpoints([rows]: [RawRow[], number]): TakenEndpoint[] {
-  return rows.map((row) => ({
+function toTaken(row: RawRow): TakenEndpoint {
+  return {
     ...{ id: row.id, url: row.url, types: row.types, sealedSecret: row.sealed_secret },
     ...{ previousSecret: row.previous_secret, previousExpiresAt: row.previous_expires_at },
     ...{ position: BigInt(row.position), failingSince: row.failing_since },
-    lastPending: BigInt(row.last_pending),
-  }));
+    ...{ leaseMs: Number(row.lease_ms), lastPending: BigInt(row.last_pending) },
+  };
 }
 
-/** One step down an index: it costs an endpoint with nothing to do next to nothing. */
-const LAST_PENDING = `
-  coalesce((SELECT max(n) FROM webhook_deliveries d WHERE d.endpoint_id = webhook_endpoints.id AND d.status = 'pending'), 0)`;
+const LEASE_END = `now() + interval '${LEASE_SECONDS} seconds'`;
+
+/** The last one that waits is one step down an index: it costs an endpoint with nothing to do next to nothing. */
+const TAKEN = `
+  webhook_endpoints.*, extract(epoch FROM taken_until - now()) * 1000 AS lease_ms,
+  coalesce((SELECT max(n) FROM webhook_deliveries d WHERE d.endpoint_id = webhook_endpoints.id AND d.status = 'pending'), 0)
+    AS last_pending`;
 
 const TAKE = `
-  UPDATE webhook_endpoints SET taken_by = $1, taken_until = now() + interval '${LEASE_SECONDS} seconds'
+  UPDATE webhook_endpoints SET taken_by = $1, taken_until = ${LEASE_END}
    WHERE id IN (
      SELECT id FROM webhook_endpoints WHERE status = 'active' AND (taken_until IS NULL OR taken_until < now())
       ORDER BY taken_until NULLS FIRST LIMIT $2 FOR UPDATE SKIP LOCKED)
-  RETURNING *, ${LAST_PENDING} AS last_pending`;
+  RETURNING ${TAKEN}`;
 
+/**
+ * One that somebody else has locked stays ours for as long as was said last. All of them waited for it, and so did all that was due
+ * to them: an event for another endpoint took 9 seconds.
+ */
 const KEEP = `
-  UPDATE webhook_endpoints SET taken_until = now() + interval '${LEASE_SECONDS} seconds'
-   WHERE taken_by = $1 AND id = ANY($2::uuid[]) AND status = 'active'
-  RETURNING *, ${LAST_PENDING} AS last_pending`;
+  WITH ours AS (
+    SELECT * FROM webhook_endpoints WHERE taken_by = $1 AND id = ANY($2::uuid[]) AND status = 'active'),
+  free AS (
+    SELECT id FROM webhook_endpoints WHERE id IN (SELECT id FROM ours) AND taken_by = $1 AND status = 'active'
+       FOR UPDATE SKIP LOCKED),
+  kept AS (
+    UPDATE webhook_endpoints SET taken_until = ${LEASE_END} WHERE id IN (SELECT id FROM free) RETURNING *)
+  SELECT ${TAKEN}
+    FROM (SELECT * FROM kept UNION ALL SELECT * FROM ours WHERE id NOT IN (SELECT id FROM free)) webhook_endpoints`;
 
 const LEAVE = `
   UPDATE webhook_endpoints SET taken_by = NULL, taken_until = NULL WHERE taken_by = $1 AND id = ANY($2::uuid[])`;
@@ -177,7 +195,10 @@ const LEAVE = `
 const LOCK_TAKEN = `
   SELECT position, types, (SELECT count(*) FROM (
            SELECT FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.status = 'pending' LIMIT $3) waiting) < $3 AS has_room
-    FROM webhook_endpoints e WHERE id = $1 AND taken_by = $2 AND status = 'active' FOR UPDATE`;
+    FROM webhook_endpoints e WHERE id = $1 AND taken_by = $2 AND status = 'active' FOR UPDATE SKIP LOCKED`;
+
+/** Whoever deals events out for long is found locked whenever its time is to be made longer. */
+const DEALT = `UPDATE webhook_endpoints SET position = $2, taken_until = ${LEASE_END} WHERE id = $1`;
 
 /** Whole batches, up to the one with the last event that there is room for. */
 const END_OF_DEAL = `

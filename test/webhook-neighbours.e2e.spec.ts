@@ -1,0 +1,54 @@
+/** Endpoints beside each other: what holds one up holds up no other. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { WebhookSecretBody } from '../src/webhooks/webhooks.dto.js';
+import { expectStatus, type Problem } from './support/client.js';
+import { Receiver } from './support/receiver.js';
+import { startService, type Service } from './support/service.js';
+
+describe('webhook endpoints', () => {
+  let service: Service;
+  const receivers: Receiver[] = [];
+  beforeAll(async () => {
+    service = await startService({ WEBHOOK_RETRY_SECONDS: '0' }, { quiet: true });
+  });
+  afterEach(async () => {
+    for (const receiver of receivers.splice(0)) await receiver.stop();
+    await service.database.query('DELETE FROM webhook_endpoints');
+    expect(await service.database.problems()).toEqual([]);
+  });
+  afterAll(() => service.stop());
+
+  async function receive() {
+    const receiver = await Receiver.start();
+    receivers.push(receiver);
+    const body = { url: receiver.url, types: ['transaction.posted'] };
+    const { id } = expectStatus(201, await service.api.post<WebhookSecretBody>('/v1/webhook-endpoints', body));
+    return Object.assign(receiver, { id });
+  }
+  const replay = (id: string, body: object) =>
+    service.api.post<{ deliveries: number } & Problem>(`/v1/webhook-endpoints/${id}/replays`, body);
+
+  it('do not wait for one that somebody has locked, which goes on where it was; a replay searches before it locks', async () => {
+    const { api, database } = service;
+    const [locked, other] = [await receive(), await receive()];
+    const wallet = await api.newWallet('10.00');
+    for (const receiver of [locked, other]) await receiver.until(({ taken }) => taken.length === 1);
+    const takers = () => database.query('SELECT taken_by FROM webhook_endpoints ORDER BY id');
+    const before = await takers();
+    await database.query('BEGIN');
+    await database.query('SELECT FROM webhook_endpoints WHERE id = $1 FOR UPDATE', [locked.id]);
+    try {
+      for (let n = 2; n <= 5; n++, await delay(400)) {
+        expectStatus(201, await api.debit(wallet.id, '1.00'));
+        await other.until(({ taken }) => taken.length === n, 1_000);
+      }
+      const gone = await replay(locked.id, { event_id: '0199a3c2-a0d4-7000-8000-000000000000' });
+      expect(gone.body.code).toBe('events_expired');
+    } finally {
+      await database.query('ROLLBACK');
+    }
+    await locked.until(({ taken }) => taken.length === 5, 2_000);
+    expect(await takers()).toEqual(before);
+  });
+});
