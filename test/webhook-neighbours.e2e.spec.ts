@@ -51,4 +51,28 @@ describe('webhook endpoints', () => {
     await locked.until(({ taken }) => taken.length === 5, 2_000);
     expect(await takers()).toEqual(before);
   });
+
+  it('are sent what is dead again, of the time that is asked for, and only where nothing was taken since', async () => {
+    const { api, database } = service;
+    const receiver = await receive();
+    const wallet = await api.newWallet('10.00');
+    for (let n = 0; n < 4; n++) expectStatus(201, await api.debit(wallet.id, '1.00'));
+    await receiver.until(({ taken }) => taken.length === 5);
+    const ids = receiver.taken.map(({ id }) => id);
+    for (const end = Date.now() + 2_000; Date.now() < end; await delay(20)) {
+      if ((await database.query(`SELECT FROM webhook_deliveries WHERE status = 'pending'`)).length === 0) break;
+    }
+    const kill = (...those: string[]) =>
+      database.query(`UPDATE webhook_deliveries SET status = 'dead' WHERE event_id = ANY($1::uuid[])`, [those]);
+    const dead = async (from: string, before?: string) =>
+      expectStatus(201, await replay(receiver.id, { from, before, only: 'dead' })).deliveries;
+    await kill(ids[1]!, ids[3]!);
+    const third = receiver.taken[3]!.event.timestamp;
+    expect(await dead('1969-12-31T00:00:00Z', receiver.taken[0]!.event.timestamp)).toBe(0);
+    expect(await dead(third)).toBe(1);
+    await receiver.until(({ received }) => received.at(-1)!.id === ids[3] && received.length === 6);
+    expect(await dead('1969-12-31T00:00:00Z')).toBe(1); // the other was taken since, or waits
+    await receiver.until(({ received }) => received.length === 7);
+    expect(receiver.received.at(-1)!.id).toBe(ids[1]);
+  });
 });

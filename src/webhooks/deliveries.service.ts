@@ -5,7 +5,7 @@ import { AuditService } from '../audit/audit.service.js';
 import type { Caller } from '../caller.js';
 import type { RawRow } from '../database/raw-row.js';
 import { Problem } from '../errors.js';
-import { placeOf } from '../events/event-id.js';
+import { eventId, placeOf } from '../events/event-id.js';
 import { typesOf } from '../events/events.queries.js';
 import { IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
 import { CURSOR_ID, pageOf, readCursor, type Page } from '../paging.js';
@@ -93,18 +93,19 @@ async function oneEvent(runner: QueryRunner, id: string): Promise<RawRow[]> {
 
 async function within(runner: QueryRunner, endpointId: string, names: string[], { from, before, only }: ReplayDto) {
   const types = names.length === 0 ? null : typesOf(names, 'types');
-  const parameters = [
-    inUtc(from!),
-    before === undefined ? null : inUtc(before),
-    types,
-    only === 'dead',
-    endpointId,
-    REPLAYED_MAX + 1,
-  ];
-  const rows = (await runner.query(WITHIN, parameters)) as RawRow[];
+  const time = [inUtc(from!), before === undefined ? null : inUtc(before)];
+  const parameters = [...time, types, endpointId, REPLAYED_MAX + 1];
+  const rows = (await (only === 'dead'
+    ? runner.query(select(DEAD), [...parameters, firstId(from!, 0), firstId(before ?? LAST_DAY, 1)])
+    : runner.query(select(''), parameters))) as RawRow[];
   if (rows.length <= REPLAYED_MAX) return rows;
   throw Problem.field('before', `must be earlier: more than ${REPLAYED_MAX} events lie in this time`);
 }
+
+/** An id that no event of this time, or later, comes before. */
+const firstId = (time: string, moreMs: number) =>
+  eventId({ batch: 0n, ordinal: 0 }, new Date(Math.max(0, Date.parse(time) + moreMs)));
+const LAST_DAY = '9999-12-31T00:00:00Z';
 
 const EVENTS = `
   SELECT e.batch, e.ordinal, e.type, b.created_at, array_agg(e.subject_id ORDER BY e.place) AS subject_ids
@@ -112,11 +113,20 @@ const EVENTS = `
 const BY_EVENT = 'GROUP BY b.position, e.batch, e.ordinal, e.type, b.created_at ORDER BY b.position, e.ordinal';
 
 /** What came later than it has dealt out reaches the endpoint anyway. */
-const WITHIN = `${EVENTS}
+const select = (which: string) => `${EVENTS}
    WHERE b.created_at >= $1::timestamptz AND ($2::timestamptz IS NULL OR b.created_at < $2)
-     AND b.position <= (SELECT position FROM webhook_endpoints WHERE id = $5)
-     AND CASE e.type WHEN 'webhook_endpoint.test' THEN e.object_id = $5 ELSE $3::text[] IS NULL OR e.type = ANY($3) END
-     AND (NOT $4 OR (
-       SELECT d.status FROM webhook_deliveries d WHERE d.endpoint_id = $5 AND d.batch = e.batch AND d.ordinal = e.ordinal
-        ORDER BY d.n DESC LIMIT 1) = 'dead')
-   ${BY_EVENT} LIMIT $6`;
+     AND b.position <= (SELECT position FROM webhook_endpoints WHERE id = $4)
+     AND CASE e.type WHEN 'webhook_endpoint.test' THEN e.object_id = $4 ELSE $3::text[] IS NULL OR e.type = ANY($3) END
+     ${which} ${BY_EVENT} LIMIT $5`;
+
+/**
+ * Those whose last delivery is dead, of which there are few: 0.9 s among two million. To look for deliveries of each event of the
+ * time took 10 s and more. Ids of events begin with their times, so a shorter time reads less.
+ */
+const DEAD = `
+     AND (e.batch, e.ordinal) IN (
+       SELECT d.batch, d.ordinal FROM webhook_deliveries d
+        WHERE d.endpoint_id = $4 AND d.status = 'dead' AND d.event_id >= $6 AND d.event_id < $7
+          AND NOT EXISTS (
+            SELECT FROM webhook_deliveries later
+             WHERE later.event_id = d.event_id AND later.endpoint_id = d.endpoint_id AND later.n > d.n))`;
