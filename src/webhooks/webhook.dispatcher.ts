@@ -115,6 +115,7 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
 
   private laneOptions() {
     return {
+      lanes: () => this.lanes.size,
       worker: this.worker,
       concurrency: this.config.webhookConcurrency,
       store: this.store,

@@ -7,15 +7,23 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { DeliveryOrder } from './webhook.order.js';
 import type { PendingDelivery, TakenEndpoint, WebhookStore } from './webhook.store.js';
 
-const WINDOW = 1_000;
-/** With fewer in the window, and more behind it, it is read anew. */
-const WINDOW_LOW = 200;
+/** Deliveries in the windows of a process, of 0.5 KB each: a thousand lanes of a thousand would be 0.5 GB. */
+const WINDOWS_MAX = 50_000;
+const [WINDOW_MIN, WINDOW_MAX] = [50, 1_000];
+/** Wallets that wait, of what was looked through beyond them: 0.1 KB each. */
+const WALLETS_MAX = 500_000;
+/** With less than this part in the window, and more behind it, it is read anew. */
+const WINDOW_LOW = 1 / 5;
+/** What is looked through beyond the window, at a time. */
+const PAGE = 1_000;
 /** How far a round looks beyond the window: what may wait at all. */
 const PAGES_MAX = 50;
 /** After a database that did not answer; before it deals again where there was no room, and looks again in vain. */
 const PAUSE_MS = 1_000;
 
 export interface LaneOptions {
+  /** How many lanes there are in the process. */
+  lanes: () => number;
   worker: string;
   concurrency: number;
   store: WebhookStore;
@@ -112,15 +120,20 @@ export class WebhookLane {
       }
     }
     if (!this.isOurs) return;
-    if (this.hasMore && this.window.length < WINDOW_LOW) await this.look();
+    const most = Math.min(Math.max(WINDOW_MIN, Math.floor(WINDOWS_MAX / this.options.lanes())), WINDOW_MAX);
+    if (this.hasMore && this.window.length < most * WINDOW_LOW) await this.look(most);
+    if (this.window.length > most) {
+      this.window = this.window.slice(0, most);
+      [this.hasMore, this.scan] = [true, undefined];
+    }
     await this.pump();
   }
 
   /** Reads the window anew. What was under way meanwhile is known better here than it was there. */
-  private async look(): Promise<void> {
+  private async look(most: number): Promise<void> {
     const underWay = new Map(this.underWay);
-    const found = await this.options.store.pending(this.endpoint.id, 0n, WINDOW);
-    this.hasMore = found.length === WINDOW;
+    const found = await this.options.store.pending(this.endpoint.id, 0n, most);
+    this.hasMore = found.length === most;
     this.scan = undefined;
     this.window = found.map((read) => underWay.get(read.id)?.delivery ?? read).filter(({ hasEnded }) => !hasEnded);
   }
@@ -148,15 +161,16 @@ export class WebhookLane {
     }
     const { scan } = this;
     for (let page = 0; page < PAGES_MAX && scan && !scan.isAtEnd && this.room > 0; page++) {
-      const further = await this.options.store.pending(this.endpoint.id, scan.last, WINDOW);
+      const further = await this.options.store.pending(this.endpoint.id, scan.last, PAGE);
       if (!this.isOurs) return;
       const found = scan.order.next(further, this.room, Date.now());
       if (isAnew && found.length > 0) this.wasInVain = false;
       this.start(found);
       // Where there is no more room, the last that it took on is the last that it looked at.
       scan.last = (this.room > 0 ? further : found).at(-1)?.n ?? scan.last;
-      scan.isAtEnd = this.room > 0 && further.length < WINDOW;
+      scan.isAtEnd = this.room > 0 && further.length < PAGE;
     }
+    if (scan && scan.order.size > WALLETS_MAX / this.options.lanes()) this.scan = undefined;
   }
 
   private start(deliveries: PendingDelivery[]): void {

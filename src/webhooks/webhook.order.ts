@@ -19,6 +19,11 @@ export class DeliveryOrder<Delivery extends Waiting> {
 
   constructor(private readonly underWay: ReadonlySet<string>) {}
 
+  /** How many wallets wait. */
+  get size(): number {
+    return this.blocked.size;
+  }
+
   /** @returns those of the next deliveries, in order, that may be sent now; at most so many. */
   next(deliveries: Iterable<Delivery>, most: number, now: number): Delivery[] {
     const free: Delivery[] = [];
