@@ -147,8 +147,7 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
     if (event) this.metrics.deliverySeconds.observe(duration_ms / 1_000);
     if (error === null) {
       this.metrics.deliveries.inc({ outcome: 'delivered' });
-      await this.store.delivered(endpoint.id, delivery.id, attempt, endpoint.failingSince !== null);
-      endpoint.failingSince = null;
+      await this.store.delivered(endpoint.id, delivery.id, attempt);
       return undefined;
     }
     return this.failed(endpoint, delivery, attempt, event ? sent.retryAfterSeconds : undefined, !event);
@@ -163,12 +162,11 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
   ): Promise<Date | undefined> {
     const retryAt = isHopeless ? undefined : this.retryAt(delivery.attemptCount, retryAfterSeconds);
     this.metrics.deliveries.inc({ outcome: retryAt ? 'failed' : 'dead' });
-    await this.store.failed(endpoint.id, delivery.id, attempt, retryAt);
-    endpoint.failingSince ??= new Date(attempt.at);
+    const failingSince = await this.store.failed(endpoint.id, delivery.id, attempt, retryAt);
     delivery.firstAttemptAt ??= new Date(attempt.at);
     delivery.attemptCount += 1;
     if (attempt.status_code === 410) await this.disable(endpoint, 'gone');
-    else if (!retryAt && !isHopeless && endpoint.failingSince <= delivery.firstAttemptAt)
+    else if (!retryAt && !isHopeless && failingSince && failingSince <= delivery.firstAttemptAt)
       await this.disable(endpoint, 'failing');
     return retryAt;
   }

@@ -50,6 +50,8 @@ export class WebhookLane {
   private readonly underWay = new Map<string, { delivery: PendingDelivery; ended: Promise<void> }>();
   private readonly stopping = new AbortController();
   private hasMore = true;
+  /** Somebody changed the endpoint. Where they made it active again, all that waits may be tried at once. */
+  private isOutdated = false;
   private scan?: Scan;
   /** When it last looked beyond the window from its end on, and whether it found nothing. */
   private scannedAt = -Infinity;
@@ -69,7 +71,8 @@ export class WebhookLane {
 
   /** Takes over what is known anew of the endpoint: its settings, and whether others made deliveries (a replay). */
   renew(endpoint: TakenEndpoint, leaseUntil: number): void {
-    const { position } = this.endpoint;
+    const { position, version } = this.endpoint;
+    if (endpoint.version !== version) this.isOutdated = true;
     this.endpoint = { ...endpoint, position: endpoint.position > position ? endpoint.position : position };
     this.leaseUntil = leaseUntil;
     if (endpoint.lastPending > (this.scan?.last ?? this.window.at(-1)?.n ?? 0n)) this.expectMore();
@@ -121,7 +124,7 @@ export class WebhookLane {
     }
     if (!this.isOurs) return;
     const most = Math.min(Math.max(WINDOW_MIN, Math.floor(WINDOWS_MAX / this.options.lanes())), WINDOW_MAX);
-    if (this.hasMore && this.window.length < most * WINDOW_LOW) await this.look(most);
+    if (this.isOutdated || (this.hasMore && this.window.length < most * WINDOW_LOW)) await this.look(most);
     if (this.window.length > most) {
       this.window = this.window.slice(0, most);
       [this.hasMore, this.scan] = [true, undefined];
@@ -132,6 +135,7 @@ export class WebhookLane {
   /** Reads the window anew. What was under way meanwhile is known better here than it was there. */
   private async look(most: number): Promise<void> {
     const underWay = new Map(this.underWay);
+    this.isOutdated = false;
     const found = await this.options.store.pending(this.endpoint.id, 0n, most);
     this.hasMore = found.length === most;
     this.scan = undefined;

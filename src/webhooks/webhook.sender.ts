@@ -117,7 +117,7 @@ export class WebhookSender {
     const response = await answered;
     const excerpt = await beginningOf(response);
     const statusCode = response.statusCode!;
-    const retryAfterSeconds = Number(response.headers['retry-after']) || undefined;
+    const retryAfterSeconds = secondsOf(response.headers['retry-after']);
     return { statusCode, error: errorOf(statusCode), response: excerpt, retryAfterSeconds };
   }
 
@@ -133,6 +133,11 @@ export class WebhookSender {
 function whenConnected(socket: Socket, check: () => void): void {
   if (socket.connecting) socket.once('connect', check);
   else check();
+}
+
+/** How long to wait after `Retry-After`, which has seconds or a date; nothing where it has neither. */
+function secondsOf(text = ''): number | undefined {
+  return Number(text) || (Date.parse(text) - Date.now()) / 1_000 || undefined;
 }
 
 function errorOf(statusCode: number): string | null {

@@ -27,7 +27,8 @@ export interface TakenEndpoint {
   previousSecret: Buffer | null;
   previousExpiresAt: Date | null;
   position: bigint;
-  failingSince: Date | null;
+  /** It moves where somebody changes the endpoint. */
+  version: number;
   /** How long it is with us from when we asked. */
   leaseMs: number;
   /** The number of the last delivery that waits; 0 where none does. */
@@ -109,21 +110,32 @@ export class WebhookStore {
     }));
   }
 
-  /** Writes down an attempt that was taken. */
-  async delivered(endpointId: string, deliveryId: string, attempt: Attempt, wasFailing: boolean): Promise<void> {
+  /** Writes down an attempt that was taken. That it was failing is asked of the row, as the attempt may have begun before. */
+  async delivered(endpointId: string, deliveryId: string, attempt: Attempt): Promise<void> {
     await this.dataSource.query(FINISH, [deliveryId, attempt, 'delivered']);
-    if (wasFailing)
-      await this.dataSource.query('UPDATE webhook_endpoints SET failing_since = NULL WHERE id = $1', [endpointId]);
+    await this.dataSource.query(
+      'UPDATE webhook_endpoints SET failing_since = NULL WHERE id = $1 AND failing_since IS NOT NULL',
+      [endpointId],
+    );
   }
 
-  /** Writes down an attempt that failed. @param retryAt when the next one is; nothing where that was the last */
-  async failed(endpointId: string, deliveryId: string, attempt: Attempt, retryAt: Date | undefined): Promise<void> {
+  /**
+   * Writes down an attempt that failed. @param retryAt when the next one is; nothing where that was the last
+   * @returns since when none has succeeded; nothing where the endpoint was deleted
+   */
+  async failed(
+    endpointId: string,
+    deliveryId: string,
+    attempt: Attempt,
+    retryAt: Date | undefined,
+  ): Promise<Date | undefined> {
     if (retryAt) await this.dataSource.query(RETRY, [deliveryId, attempt, retryAt]);
     else await this.dataSource.query(FINISH, [deliveryId, attempt, 'dead']);
-    await this.dataSource.query(
-      'UPDATE webhook_endpoints SET failing_since = coalesce(failing_since, $2) WHERE id = $1',
+    const [rows]: [RawRow[], number] = await this.dataSource.query(
+      'UPDATE webhook_endpoints SET failing_since = coalesce(failing_since, $2) WHERE id = $1 RETURNING failing_since',
       [endpointId, attempt.at],
     );
+    return rows[0]?.failing_since;
   }
 }
 
@@ -154,7 +166,7 @@ function toTaken(row: RawRow): TakenEndpoint {
   return {
     ...{ id: row.id, url: row.url, types: row.types, sealedSecret: row.sealed_secret },
     ...{ previousSecret: row.previous_secret, previousExpiresAt: row.previous_expires_at },
-    ...{ position: BigInt(row.position), failingSince: row.failing_since },
+    ...{ position: BigInt(row.position), version: row.version },
     ...{ leaseMs: Number(row.lease_ms), lastPending: BigInt(row.last_pending) },
   };
 }
