@@ -75,4 +75,15 @@ describe('webhook endpoints', () => {
     await receiver.until(({ received }) => received.length === 7);
     expect(receiver.received.at(-1)!.id).toBe(ids[1]);
   });
+
+  it('are all worked at within seconds, many as there are', async () => {
+    await receive();
+    await service.database.query(`
+      INSERT INTO webhook_endpoints (id, url, types, status, sealed_secret, position, created_by)
+      SELECT gen_random_uuid(), e.url, e.types, e.status, e.sealed_secret, e.position, e.created_by
+        FROM webhook_endpoints e, generate_series(1, 60)`);
+    const left = () => service.database.query('SELECT FROM webhook_endpoints WHERE taken_by IS NULL');
+    for (const end = Date.now() + 6_000; (await left()).length > 0; await delay(50))
+      expect(Date.now()).toBeLessThan(end); // of 15 s, which it took with four a second
+  });
 });

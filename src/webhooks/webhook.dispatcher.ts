@@ -33,10 +33,8 @@ import { endpointBody } from './webhooks.dto.js';
 
 /** How often it looks for events; half of it is what an event waits on average. */
 const TICK_MS = 200;
-/** How often it looks for endpoints that nobody works at, and says that it still is at its own. */
-const TAKE_EVERY_MS = 1_000;
-/** Taken at once: what starts together shares out. */
-const TAKEN_MAX = 4;
+/** How often it says that it still is at its endpoints. */
+const KEEP_EVERY_MS = 1_000;
 /** It takes nothing more on when what is left of its time is as little as this. */
 const SPARE_MS = (LEASE_SECONDS * 1_000) / 3;
 /** What is under way at a shutdown has this long to end. */
@@ -51,7 +49,7 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
   private readonly lanes = new Map<string, WebhookLane>();
   private timer?: NodeJS.Timeout;
   private ticking?: Promise<void>;
-  private takenAt = -Infinity;
+  private keptAt = -Infinity;
   private warnedAt = -Infinity;
   private isStopping = false;
 
@@ -84,7 +82,7 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
   }
 
   private async tick(): Promise<void> {
-    if (performance.now() - this.takenAt >= TAKE_EVERY_MS) await this.takeAndKeep();
+    await this.takeAndKeep();
     if (this.lanes.size === 0 || this.isStopping) return;
     const placed = await this.positions.place();
     for (const lane of this.lanes.values()) lane.work(placed);
@@ -92,17 +90,18 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
 
   private async takeAndKeep(): Promise<void> {
     const askedAt = performance.now();
-    const kept = this.lanes.size > 0 ? await this.store.keep(this.worker, [...this.lanes.keys()]) : [];
-    const taken = await this.store.take(this.worker, TAKEN_MAX);
+    const isTime = askedAt - this.keptAt >= KEEP_EVERY_MS;
+    const kept = isTime && this.lanes.size > 0 ? await this.store.keep(this.worker, [...this.lanes.keys()]) : [];
+    const taken = await this.store.take(this.worker);
     const ours = new Map([...kept, ...taken].map((endpoint) => [endpoint.id, endpoint]));
-    for (const id of this.lanes.keys()) if (!ours.has(id)) void this.leave(id);
+    if (isTime) for (const id of this.lanes.keys()) if (!ours.has(id)) void this.leave(id);
     for (const [id, endpoint] of ours) {
       const lane = this.lanes.get(id);
       const leaseUntil = askedAt + endpoint.leaseMs - SPARE_MS;
       if (!lane) this.lanes.set(id, new WebhookLane(endpoint, leaseUntil, this.laneOptions()));
       else lane.renew(endpoint, leaseUntil);
     }
-    this.takenAt = askedAt;
+    if (isTime) this.keptAt = askedAt;
   }
 
   /** Ends the work at an endpoint; only then is it another's to take. */

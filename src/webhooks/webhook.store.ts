@@ -12,6 +12,12 @@ import type { Waiting } from './webhook.order.js';
 
 /** Whoever works at an endpoint says so anew well before this is over. */
 export const LEASE_SECONDS = 15;
+/**
+ * Taken at once, five times a second: what starts together shares out. A tenth of many, so that a thousand take 8 s and not 250;
+ * more would leave nothing to those that start a second later.
+ */
+const TAKEN_MIN = 4;
+const TAKEN_SHARE = 10;
 /** Events that become deliveries at once, and deliveries that may wait of one endpoint; the rest stay events for now. */
 const DEALT_MAX = 2_000;
 const PENDING_MAX = 50_000;
@@ -59,9 +65,9 @@ export class WebhookStore {
 
   constructor(private readonly dataSource: DataSource) {}
 
-  /** Takes active endpoints that nobody works at, or that somebody has left. */
-  async take(worker: string, most: number): Promise<TakenEndpoint[]> {
-    const [rows]: [RawRow[]] = await this.dataSource.query(TAKE, [worker, most]);
+  /** Takes some of the active endpoints that nobody works at, or that somebody has left. */
+  async take(worker: string): Promise<TakenEndpoint[]> {
+    const [rows]: [RawRow[]] = await this.dataSource.query(TAKE, [worker]);
     return rows.map(toTaken);
   }
 
@@ -179,11 +185,14 @@ const TAKEN = `
   coalesce((SELECT max(n) FROM webhook_deliveries d WHERE d.endpoint_id = webhook_endpoints.id AND d.status = 'pending'), 0)
     AS last_pending`;
 
+const LEFT = `status = 'active' AND (taken_until IS NULL OR taken_until < now())`;
+
 const TAKE = `
   UPDATE webhook_endpoints SET taken_by = $1, taken_until = ${LEASE_END}
    WHERE id IN (
-     SELECT id FROM webhook_endpoints WHERE status = 'active' AND (taken_until IS NULL OR taken_until < now())
-      ORDER BY taken_until NULLS FIRST LIMIT $2 FOR UPDATE SKIP LOCKED)
+     SELECT id FROM webhook_endpoints WHERE ${LEFT} ORDER BY taken_until NULLS FIRST
+      LIMIT greatest(${TAKEN_MIN}, (SELECT count(*) / ${TAKEN_SHARE} FROM webhook_endpoints WHERE ${LEFT}))
+        FOR UPDATE SKIP LOCKED)
   RETURNING ${TAKEN}`;
 
 /**
