@@ -179,6 +179,17 @@ describe('schedules', () => {
     expect((await schedules.after(made.id, 4)).last_occurrence!.error).toBe('wallet_frozen');
   });
 
+  it('do not wait for the many of a wallet that somebody has locked', async () => {
+    const [locked, other] = [await schedules.add({ amount: '0.01' }), await schedules.add()];
+    const request = { ...requestOf(locked), every: 'once' };
+    for (let n = 0; n < 8; n++) await Promise.all(Array.from({ length: 10 }, () => schedules.create(request)));
+    await service.database.locking(locked.to_wallet_id, async () => {
+      await schedules.putClock(other.starts_at);
+      await schedules.after(other.id, 1, 4_000);
+    });
+    expect((await schedules.after(locked.id, 1)).counts.posted).toBe(1);
+  });
+
   it('post nothing while paused; what was missed then is passed over, or posted', async () => {
     const [skip, catchUp] = [await schedules.add(), await schedules.add({ missed: 'catch_up' })];
     for (const { id } of [skip, catchUp]) {

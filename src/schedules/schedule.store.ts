@@ -49,9 +49,9 @@ export class ScheduleStore {
     private readonly outbox: Outbox,
   ) {}
 
-  /** Takes schedules that are due, those that wait longest first. */
-  async take(most: number): Promise<DueSchedule[]> {
-    const [rows]: [RawRow[]] = await this.dataSource.query(TAKE, [most]);
+  /** Takes schedules that are due, those that wait longest first. @param except wallets of which none is taken */
+  async take(most: number, except: string[]): Promise<DueSchedule[]> {
+    const [rows]: [RawRow[]] = await this.dataSource.query(TAKE, [most, except]);
     return rows.map(toDue);
   }
 
@@ -121,7 +121,10 @@ const LEASE_END = `clock_now() + interval '${LEASE_SECONDS} seconds'`;
 /** The next occurrence of a cancelled one is no longer kept, and stands in `begun_at`. */
 const TAKE = `
   UPDATE schedules s SET due_at = ${LEASE_END}, attempts = attempts + 1, begun_at = coalesce(next_at, begun_at)
-   WHERE id IN (SELECT id FROM schedules WHERE due_at <= clock_now() ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+   WHERE id IN (
+     SELECT id FROM schedules
+      WHERE due_at <= clock_now() AND from_wallet_id <> ALL ($2::uuid[]) AND to_wallet_id <> ALL ($2::uuid[])
+      ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
   RETURNING s.*, begun_at AS occurs_at, clock_now() AS now,
     EXISTS (SELECT FROM users u WHERE u.id = s.user_id AND u.status = 'suspended' AND s.created_by = 'user:' || u.id)
       AS is_suspended`;

@@ -13,7 +13,7 @@ import type { Waiting } from './webhook.order.js';
 /** Whoever works at an endpoint says so anew well before this is over. */
 export const LEASE_SECONDS = 15;
 /**
- * Taken at once, five times a second: what starts together shares out. A tenth of many, so that a thousand take 8 s and not 250;
+ * Taken at once, five times a second: what starts together shares out. A tenth of many, so that a thousand take 10 s and not 250;
  * more would leave nothing to those that start a second later.
  */
 const TAKEN_MIN = 4;
