@@ -67,7 +67,8 @@ export class Retention {
 /**
  * Always the oldest there are, so that what is left is whole from some moment on (`asper check` goes by that). An active
  * endpoint may be behind: what it has not been sent yet stays, with an hour to spare, as times are not quite in order. And so
- * does the last of all, from which those who have read everything go on.
+ * does the last of those that are over, from which those who had read everything go on, however long nothing came: by position, of
+ * the thousand newest.
  */
 const OLD_EVENTS = `
   WITH needed AS (
@@ -82,10 +83,13 @@ const OLD_EVENTS = `
     UNION ALL
     (SELECT created_at FROM outbox_batches
       WHERE position IS NULL AND EXISTS (SELECT FROM webhook_endpoints WHERE status = 'active') ORDER BY id LIMIT 1)),
+  newest AS (
+    SELECT position, created_at FROM outbox_batches
+     WHERE created_at < now() - make_interval(days => $1) ORDER BY created_at DESC LIMIT 1000),
   old AS (
     SELECT id FROM outbox_batches
      WHERE created_at < least(now() - make_interval(days => $1), (SELECT min(created_at) - interval '1 hour' FROM needed),
-                              (SELECT created_at FROM outbox_batches WHERE position = (SELECT position FROM outbox_place)))
+                              (SELECT created_at FROM newest ORDER BY position DESC NULLS LAST LIMIT 1))
      ORDER BY created_at LIMIT $2),
   events AS (DELETE FROM outbox WHERE batch IN (SELECT id FROM old)),
   batches AS (DELETE FROM outbox_batches WHERE id IN (SELECT id FROM old) RETURNING id)
