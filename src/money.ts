@@ -20,6 +20,9 @@ export type AmountInput = string | number;
 const AMOUNT_TEXT = /^(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,4})?$/;
 const SIGNED_AMOUNT_TEXT = /^-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,4})?$/;
 
+/** A balance that somebody else printed: the sum of many amounts, up to the 19 digits of a 63-bit number. */
+const BALANCE_TEXT = /^-?(?:0|[1-9][0-9]{0,18})(?:\.[0-9]{1,4})?$/;
+
 /** Why a text is not an amount. The message is a sentence for the caller: what is wrong and what to send. */
 export class AmountError extends Error {}
 
@@ -42,6 +45,20 @@ export function parseAmount(input: AmountInput, currency: string, { signed = fal
   if (!(signed ? SIGNED_AMOUNT_TEXT : AMOUNT_TEXT).test(text)) {
     throw new AmountError('must be a plain decimal number such as "150.00": digits and one point, nothing else');
   }
+  const minor = minorFrom(text, currency);
+  if (minor > AMOUNT_MINOR_MAX || minor < -AMOUNT_MINOR_MAX) {
+    throw new AmountError(`must be at most ${formatAmount(AMOUNT_MINOR_MAX, currency)} ${currency}`);
+  }
+  return minor;
+}
+
+/** Reads a balance to compare with, which is no amount to post: not bounded by the largest of these. @throws {AmountError} */
+export function parseBalance(text: string, currency: string): bigint {
+  if (!BALANCE_TEXT.test(text)) throw new AmountError('must be a decimal number such as "100.00" or "-50.00"');
+  return minorFrom(text, currency);
+}
+
+function minorFrom(text: string, currency: string): bigint {
   const exponent = exponentOf(currency);
   const negative = text.startsWith('-');
   const [whole = '', fraction = ''] = (negative ? text.slice(1) : text).split('.');
@@ -53,9 +70,6 @@ export function parseAmount(input: AmountInput, currency: string, { signed = fal
     );
   }
   const minor = BigInt(whole + fraction.padEnd(exponent, '0'));
-  if (minor > AMOUNT_MINOR_MAX) {
-    throw new AmountError(`must be at most ${formatAmount(AMOUNT_MINOR_MAX, currency)} ${currency}`);
-  }
   if (negative && minor === 0n) throw new AmountError('must not be a negative zero');
   return negative ? -minor : minor;
 }

@@ -1,9 +1,13 @@
 /** What is kept for a time only goes when it is over, in small batches, and nothing else goes. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EventPageBody } from '../src/events/events.dto.js';
 import type { WebhookSecretBody } from '../src/webhooks/webhooks.dto.js';
 import { expectStatus, type Problem } from './support/client.js';
+import { ImportBench } from './support/import-bench.js';
 import { Receiver } from './support/receiver.js';
 import { startService, TestDatabase, type Service } from './support/service.js';
 
@@ -137,5 +141,26 @@ describe('retention', () => {
     await until(async () => (await count('idempotency_keys')) === 0);
     expectStatus(201, await debit());
     expect((await first.api.wallet(wallet.id)).balance).toBe('98.00');
+  }, 30_000);
+
+  it('of keys leaves those of imports: a file of years ago is imported again as it was, with nothing posted twice', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'asper-import-'));
+    const csv = path.join(folder, 'in.csv');
+    await writeFile(
+      csv,
+      'transaction_id,date,account_id,type,amount\n1,2024-01-01,a,credit,10\n2,2024-01-02,a,debit,4\n',
+    );
+    const importing = async () =>
+      (await ImportBench.run(['import', csv, '-m', '0'], { DATABASE_URL: database.url })).stdout;
+    expect(await importing()).toMatch(/2 posted, 0 already imported/);
+    const first = await start();
+    const wallet = await first.api.newWallet('100.00');
+    expectStatus(201, await first.api.debit(wallet.id, '1.00', {}, 'rent'));
+    await age(4_000);
+    await start({ ...SWEEP, IDEMPOTENCY_FORGET_DAYS: '30' });
+    await until(async () => (await count("idempotency_keys WHERE scope NOT LIKE 'import:%'")) === 0);
+    expect(await count('idempotency_keys')).toBe(2);
+    expect(await importing()).toMatch(/0 posted, 2 already imported/);
+    await rm(folder, { recursive: true });
   }, 30_000);
 });

@@ -1,15 +1,17 @@
 /**
  * The physical lines of a file, with their numbers, in constant memory. Records are put together from lines by
- * `csv.reader.ts`; it needs the lines themselves, so that a quote that somebody forgot to close costs one line and
- * not the rest of the file. (csv-parse's own stream swallows everything up to the next quote.)
+ * `csv.reader.ts`; it needs the lines themselves, so that a bad record can be named by its line and written as it stands.
+ * (csv-parse's own stream swallows everything up to the next quote, however far, and takes `\r` for a line end where it likes.)
  */
 import { createReadStream } from 'node:fs';
 
 export interface Line {
   number: number;
   text: string;
-  /** Why it cannot be read at all. */
+  /** Why it cannot be imported, whatever its fields are. */
   problem?: string;
+  /** Its text was let go, and quotes with it: nobody can tell whether they are closed. */
+  hasLostQuotes?: boolean;
   /** Bytes of the file up to the end of this line. */
   endByte: number;
 }
@@ -17,14 +19,18 @@ export interface Line {
 /** A longer line is not a line of a table; what holds it in memory is bounded. */
 const LINE_BYTES_MAX = 64 * 1024;
 const NEWLINE = 0x0a;
+const QUOTE = 0x22;
 
 /** Lines of a UTF-8 file; a byte order mark and `\r` before `\n` are no part of them. */
 export class Lines {
   private readonly chunks: AsyncIterator<Buffer>;
   private readonly decoder = new TextDecoder('utf-8', { fatal: true });
   private ready: Line[] = [];
+  /** Place of the current one among these; those before it are let go with the next chunk, all at once. */
+  private at = 0;
   private rest: Buffer = Buffer.alloc(0);
   private restTooLong = false;
+  private restHasLostQuotes = false;
   private number = 0;
   private byte = 0;
   private ended = false;
@@ -35,13 +41,13 @@ export class Lines {
 
   /** The line `ahead` places after the current one, without moving; nothing after the last. */
   async peek(ahead = 0): Promise<Line | undefined> {
-    while (this.ready.length <= ahead && !this.ended) await this.readChunk();
-    return this.ready[ahead];
+    while (this.ready.length <= this.at + ahead && !this.ended) await this.readChunk();
+    return this.ready[this.at + ahead];
   }
 
   /** Moves on by some lines that were seen. */
   skip(count: number): void {
-    this.ready.splice(0, count);
+    this.at += count;
   }
 
   /** Closes the file before its end. */
@@ -50,6 +56,8 @@ export class Lines {
   }
 
   private async readChunk(): Promise<void> {
+    this.ready.splice(0, this.at);
+    this.at = 0;
     const { value, done } = await this.chunks.next();
     if (done) {
       this.ended = true;
@@ -66,8 +74,9 @@ export class Lines {
     this.rest = Buffer.concat([this.rest, value.subarray(from)]);
     if (this.rest.length > LINE_BYTES_MAX) {
       this.byte += this.rest.length;
-      this.rest = Buffer.alloc(0);
       this.restTooLong = true;
+      this.restHasLostQuotes ||= this.rest.includes(QUOTE);
+      this.rest = Buffer.alloc(0);
     }
   }
 
@@ -76,15 +85,24 @@ export class Lines {
     this.byte += byteCount;
     const line = { number: this.number, endByte: this.byte };
     if (this.restTooLong || bytes.length > LINE_BYTES_MAX) {
-      this.restTooLong = false;
-      this.ready.push({ ...line, text: '', problem: `the line is longer than ${LINE_BYTES_MAX} bytes` });
+      const hasLostQuotes = this.restHasLostQuotes || bytes.includes(QUOTE);
+      this.restTooLong = this.restHasLostQuotes = false;
+      this.ready.push({ ...line, text: '', problem: `the line is longer than ${LINE_BYTES_MAX} bytes`, hasLostQuotes });
       return;
     }
+    const { text, problem } = this.decode(bytes);
+    const withoutEnd = text.replace(/\r$/, '');
+    // Elsewhere it is a line end to some programs and none to others: one row or two, and nobody can tell which.
+    const bareReturn = withoutEnd.includes('\r') ? 'a carriage return (CR) without a line feed is in it' : undefined;
+    this.ready.push({ ...line, text: withoutEnd, problem: problem ?? bareReturn });
+  }
+
+  private decode(bytes: Buffer): { text: string; problem?: string } {
     try {
       // The decoder takes the byte order mark off by itself.
-      this.ready.push({ ...line, text: this.decoder.decode(bytes).replace(/\r$/, '') });
+      return { text: this.decoder.decode(bytes) };
     } catch {
-      this.ready.push({ ...line, text: bytes.toString('latin1'), problem: 'the line is not UTF-8 text' });
+      return { text: bytes.toString('latin1'), problem: 'the line is not UTF-8 text' };
     }
   }
 }

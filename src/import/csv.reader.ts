@@ -1,10 +1,18 @@
-/** Records of a CSV file: headings once, then each row as a movement or as a line with the reason against it. */
+/**
+ * Records of a CSV file: headings once, then each row as a movement or as a record with the reason against it.
+ *
+ * What stands in quotes is text that anybody may have written, a payment's message for one, and it may look like a row. So a
+ * record is taken or rejected as a whole, with all its lines; and where quotes do not fit together, the rest of the file is
+ * rejected, as any line of it may be such text. To go on with the next line would lose less of a file with a quote too
+ * many, and would post what is in the message. To go on after the next quote is no better: it may be one that opens.
+ */
 import { parse } from 'csv-parse/sync';
 import { Lines, type Line } from './csv.lines.js';
 import { columnsOf, readMovement, type Columns, type Movement } from './movement.js';
 
-/** A line that cannot be imported, as it stands in the file. */
+/** A record that cannot be imported, as it stands in the file. */
 export interface BadLine {
+  /** Its first. */
   line: number;
   reason: string;
   fields: string[];
@@ -19,8 +27,18 @@ export interface CsvOptions {
   map: ReadonlyMap<string, string>;
 }
 
-/** A field in quotes may span lines. Past this many, the quote was never meant to. */
-const RECORD_LINES_MAX = 100;
+interface CsvRecord {
+  fields: string[];
+  lineCount: number;
+  /** Why it is bad, whatever its fields are. */
+  problem?: string;
+  /** Its quotes do not fit together: what comes after it may be text of it. */
+  isOpen?: boolean;
+}
+
+/** A field in quotes may span lines. Past so many, or so many characters, the quote was never meant to; a record is held in memory. */
+const RECORD_LINES_MAX = 10_000;
+const RECORD_LENGTH_MAX = 1024 * 1024;
 
 export class CsvReader {
   headings: string[] = [];
@@ -52,10 +70,15 @@ export class CsvReader {
   /** The rows in file order. Blank lines are none. */
   async *rows(): AsyncGenerator<Row> {
     for (let line = await this.lines.peek(); line; line = await this.lines.peek()) {
-      const { row, lineCount } = await this.readRow(line);
-      this.bytesRead = (await this.lines.peek(lineCount - 1))!.endByte;
-      this.lines.skip(lineCount);
-      if (row) yield row;
+      if (isBlank(line)) {
+        this.skip(line, 1);
+        continue;
+      }
+      const record = await this.readRecord(line);
+      if (record.isOpen) return yield* this.rejectRest(line.number, record.problem!);
+      const row = this.rowOf(record, line.number);
+      this.skip((await this.lines.peek(record.lineCount - 1))!, record.lineCount);
+      yield row;
     }
   }
 
@@ -66,61 +89,96 @@ export class CsvReader {
 
   private async readHeadings(): Promise<void> {
     let line = await this.lines.peek();
-    while (line && !line.problem && line.text.trim() === '') {
+    while (line && isBlank(line)) {
       this.lines.skip(1);
       line = await this.lines.peek();
     }
     if (!line) throw new Error('The file is empty: its first line must name the columns.');
-    if (line.problem) throw new Error(`The headings cannot be read: ${line.problem}.`);
-    const record = await this.readRecord(line);
-    if (typeof record === 'string') throw new Error(`The headings cannot be read: ${record}.`);
-    this.headings = record.fields;
-    this.columns = columnsOf(record.fields, this.options.map, this.options.delimiter);
-    this.hasBalanceAfter = this.columns.balance_after !== undefined;
-    this.lines.skip(record.lineCount);
-  }
-
-  /** The row that begins on a line, and how many lines it takes; a bad one takes its first line only. */
-  private async readRow(line: Line): Promise<{ row?: Row; lineCount: number }> {
-    const bad = (reason: string, fields = [line.text]) => ({
-      row: { bad: { line: line.number, reason, fields } },
-      lineCount: 1,
-    });
-    if (line.problem) return bad(line.problem);
-    if (line.text.trim() === '') return { lineCount: 1 };
-    const record = await this.readRecord(line);
-    if (typeof record === 'string') return bad(record);
-    const { fields, lineCount } = record;
-    if (fields.length !== this.headings.length) {
-      return bad(
-        `has ${fields.length} fields, the headings are ${this.headings.length}`,
-        lineCount > 1 ? [line.text] : fields,
+    const { fields, lineCount, problem } = await this.readRecord(line);
+    if (problem) {
+      throw new Error(
+        `The headings cannot be read: ${problem}. The file must be UTF-8 text, and its line ends LF or CRLF.`,
       );
     }
-    const movement = readMovement(fields, this.columns, line.number, this.options.currency);
-    if (typeof movement === 'string') return bad(movement, lineCount > 1 ? [line.text] : fields);
-    return { row: { movement }, lineCount };
+    this.headings = fields;
+    this.columns = columnsOf(fields, this.options.map, this.options.delimiter);
+    this.hasBalanceAfter = this.columns.balance_after !== undefined;
+    this.lines.skip(lineCount);
   }
 
-  /** The fields of a record, or why the line begins none. */
-  private async readRecord(first: Line): Promise<{ fields: string[]; lineCount: number } | string> {
-    const { delimiter } = this.options;
-    // Nearly every line of a bank's file is of this kind, and 30 times as fast to read.
-    if (!first.text.includes('"')) {
-      return { fields: first.text.split(delimiter).map((field) => field.trim()), lineCount: 1 };
-    }
-    let text = first.text;
-    for (let lineCount = 1; lineCount <= RECORD_LINES_MAX; lineCount++) {
-      try {
-        const records: string[][] = parse(text, { delimiter, trim: true, relax_column_count: true, columns: false });
-        return { fields: records[0]!, lineCount };
-      } catch (error) {
-        if ((error as { code?: string }).code !== 'CSV_QUOTE_NOT_CLOSED') return 'a quote stands where none may be';
-      }
-      const next = await this.lines.peek(lineCount);
-      if (!next || next.problem) break;
-      text += `\n${next.text}`;
-    }
-    return 'a quote is opened and not closed';
+  private skip(last: Line, count: number): void {
+    this.bytesRead = last.endByte;
+    this.lines.skip(count);
   }
+
+  private rowOf({ fields, problem }: CsvRecord, line: number): Row {
+    const bad = (reason: string): Row => ({ bad: { line, reason, fields } });
+    if (problem) return bad(problem);
+    if (fields.length !== this.headings.length) {
+      return bad(`has ${fields.length} fields, the headings are ${this.headings.length}`);
+    }
+    const movement = readMovement(fields, this.columns, line, this.options.currency);
+    return typeof movement === 'string' ? bad(movement) : { movement };
+  }
+
+  /** All lines from here on as bad. Each is one field, so that the file of rejects, imported as it is, posts none of it either. */
+  private async *rejectRest(first: number, problem: string): AsyncGenerator<Row> {
+    for (let line = await this.lines.peek(); line; line = await this.lines.peek()) {
+      this.skip(line, 1);
+      const reason =
+        line.number === first
+          ? `${problem}; all from here on may be text of it and is left out`
+          : `left out for the quotes of line ${first}`;
+      yield { bad: { line: line.number, reason, fields: [line.text] } };
+    }
+  }
+
+  /** The record that begins on a line. */
+  private async readRecord(first: Line): Promise<CsvRecord> {
+    const { delimiter } = this.options;
+    let { text, problem } = first;
+    const open = (why: string) => ({ fields: [], lineCount: 1, problem: why, isOpen: true });
+    if (first.hasLostQuotes) return open(`${problem}, and there are quotes in it`);
+    // Nearly every line of a bank's file is of this kind, and 30 times as fast to read.
+    if (!text.includes('"')) {
+      return { fields: problem ? [text] : text.split(delimiter).map((field) => field.trim()), lineCount: 1, problem };
+    }
+    let lineCount = 1;
+    for (let isOpen = hasOddQuotes(text); isOpen; lineCount++) {
+      const next = await this.lines.peek(lineCount);
+      if (!next) return open('a quote is opened and not closed');
+      if (next.hasLostQuotes || lineCount === RECORD_LINES_MAX || text.length > RECORD_LENGTH_MAX) {
+        return open(
+          `a quote is opened and not closed within ${RECORD_LINES_MAX} lines and ${RECORD_LENGTH_MAX} characters`,
+        );
+      }
+      text += `\n${next.text}`;
+      problem ??= next.problem;
+      if (hasOddQuotes(next.text)) isOpen = false;
+    }
+    try {
+      // To quotes a bare `\r` is a line end. To the rest it is the problem of its line.
+      const records: string[][] = parse(text.replaceAll('\r', '\n'), {
+        delimiter,
+        record_delimiter: '\n',
+        trim: true,
+        relax_column_count: true,
+      });
+      return { fields: problem ? [text] : records[0]!, lineCount, problem };
+    } catch {
+      const misplaced = 'a quote stands where none may be';
+      // `John "Jack" Smith`, in a line of its own: nobody takes such quotes for open.
+      const isHarmless = lineCount === 1 && !problem && !text.split(delimiter).some((field) => /^\s*"/.test(field));
+      return isHarmless ? { fields: [text], lineCount, problem: misplaced } : open(misplaced);
+    }
+  }
+}
+
+function isBlank({ text, problem }: Line): boolean {
+  return !problem && text.trim() === '';
+}
+
+/** A quote within quotes is written twice, so where they are even all are closed. */
+function hasOddQuotes(text: string): boolean {
+  return text.split('"').length % 2 === 0;
 }

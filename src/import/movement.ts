@@ -1,6 +1,6 @@
 /** A row of the file as a movement of money. Pure: what is wrong is answered as a sentence, nothing is thrown. */
 import { IDEMPOTENCY_KEY_LENGTH_MAX } from '../caller.js';
-import { AmountError, isAmountShaped, parseAmount } from '../money.js';
+import { AmountError, isAmountShaped, parseAmount, parseBalance } from '../money.js';
 import { readInstant, textProblem } from '../validation.js';
 
 export const COLUMNS_NEEDED = ['transaction_id', 'date', 'account_id', 'type', 'amount'] as const;
@@ -85,14 +85,14 @@ export function readMovement(fields: string[], columns: Columns, line: number, c
   if (!effectiveAt) problems.push('date must be a day such as 2026-01-31 or an RFC 3339 time, from 1900 to 2199');
   const type = field('type').toLowerCase();
   if (type !== 'credit' && type !== 'debit') problems.push('type must be credit or debit');
-  const money = (column: Column, signed: boolean) => {
-    const minor = readMoney(field(column), currency, signed);
+  const money = (column: Column, parse: (text: string, currency: string) => bigint) => {
+    const minor = readMoney(field(column), currency, parse);
     if (typeof minor === 'bigint') return minor;
     problems.push(`${column} ${minor}`);
     return 0n;
   };
-  const amountMinor = money('amount', false);
-  const balanceAfterMinor = field('balance_after') === '' ? undefined : money('balance_after', true);
+  const amountMinor = money('amount', parsePositive);
+  const balanceAfterMinor = field('balance_after') === '' ? undefined : money('balance_after', parseBalance);
   if (problems.length > 0) return problems.join('; ');
   return {
     line,
@@ -114,15 +114,15 @@ function instantOf(text: string): string | undefined {
   return readInstant(instant) && instant;
 }
 
-function readMoney(text: string, currency: string, signed: boolean): bigint | string {
-  if (!isAmountShaped(text, signed)) {
-    return signed
-      ? 'must be a decimal number such as "100.00" or "-50.00"'
-      : 'must be a positive decimal number such as "150.00"';
-  }
-  if (!signed && !/[1-9]/.test(text)) return 'must be more than zero';
+function parsePositive(text: string, currency: string): bigint {
+  if (!isAmountShaped(text)) throw new AmountError('must be a positive decimal number such as "150.00"');
+  if (!/[1-9]/.test(text)) throw new AmountError('must be more than zero');
+  return parseAmount(text, currency);
+}
+
+function readMoney(text: string, currency: string, parse: (text: string, currency: string) => bigint): bigint | string {
   try {
-    return parseAmount(text, currency, { signed });
+    return parse(text, currency);
   } catch (error) {
     if (error instanceof AmountError) return error.message;
     throw error;

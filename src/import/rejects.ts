@@ -20,7 +20,7 @@ export class Rejects {
   ) {
     if (path === undefined) return;
     this.file = openSync(path, 'w');
-    this.write(['line', 'reason', ...headings]);
+    this.write([freeHeading('line', headings), freeHeading('reason', headings), ...headings]);
   }
 
   add(line: number, reason: string, fields: string[]): void {
@@ -43,6 +43,14 @@ export class Rejects {
   private write(fields: string[]): void {
     if (this.file !== undefined) writeSync(this.file, csvLine(fields, this.delimiter));
   }
+}
+
+/** A heading that the file does not have itself: were it there twice, `--map` could not name the one that is meant. */
+function freeHeading(name: string, headings: string[]): string {
+  const taken = new Set(headings.map((heading) => heading.trim().toLowerCase()));
+  let free = name;
+  for (let number = 2; taken.has(free); number++) free = `${name} ${number}`;
+  return free;
 }
 
 /** A line of CSV; fields are quoted where they must be. */

@@ -102,9 +102,14 @@ const OLD_DELIVERIES = `
     RETURNING id)
   SELECT count(*) AS deleted FROM gone`;
 
+/**
+ * Never those of imports, whose movements are imported once, ever: a file of years ago may be imported again. No index leaves
+ * them out: a round looks at a million of them in 0.2 s.
+ */
 const OLD_KEYS = `
   WITH gone AS (
     DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
-      SELECT ctid FROM idempotency_keys WHERE created_at < now() - make_interval(days => $1) LIMIT $2))
+      SELECT ctid FROM idempotency_keys
+       WHERE created_at < now() - make_interval(days => $1) AND scope NOT LIKE 'import:%' LIMIT $2))
     RETURNING key)
   SELECT count(*) AS deleted FROM gone`;
