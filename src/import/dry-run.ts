@@ -50,7 +50,7 @@ export async function dryRun(reader: CsvReader, { currency, delimiter }: ImportO
 }
 
 /**
- * Ids by 8 bytes of a hash: 16 to 32 MB for a million, where a Set of the texts takes a hundred and ends at 16 million.
+ * Ids by 8 bytes of a hash: 16 to 32 MB for a million, where a Set of the texts takes 125 and ends at 16 million ids.
  * Among a million the odds of two ids that look the same are one in 30 million, and it is a dry run.
  */
 class SeenIds {
