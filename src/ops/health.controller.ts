@@ -15,7 +15,6 @@ const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')
 
 /** Whoever asks waits about as long. */
 const READY_MS_MAX = 2_000;
-const LOOK_KEPT_MS = 250;
 
 class HealthBody {
   @ApiProperty({ enum: ['ok'], example: 'ok' }) status: 'ok';
@@ -63,15 +62,18 @@ export class HealthController {
     return { status: 'ok' };
   }
 
-  /** One look for all who ask at the same time, or right after: whoever asks thousands of times must not take the connections. */
+  /** One look for all who ask at the same time: whoever asks thousands of times a second takes one connection, and not all. */
   private look(): Promise<string | undefined> {
     if (this.looking) return this.looking;
     const looking = (this.looking = this.databaseProblem());
     const forget = () => {
       if (this.looking === looking) this.looking = undefined;
     };
-    setTimeout(forget, READY_MS_MAX).unref(); // one that hangs must not hide that the database is back
-    void looking.then(() => setTimeout(forget, LOOK_KEPT_MS).unref());
+    const timer = setTimeout(forget, READY_MS_MAX).unref(); // one that hangs must not hide that the database is back
+    void looking.then(() => {
+      clearTimeout(timer);
+      forget();
+    });
     return looking;
   }
 
