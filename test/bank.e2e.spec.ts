@@ -21,7 +21,7 @@ describe.each(['pessimistic', 'optimistic'])('the bank test, %s locking, two pro
     'keeps every total, floor and sequence over %s wallets',
     async (wallets) => {
       const { findings, transfers, snapshots } = await bank(services, {
-        ...{ wallets, transfersEach: 25, snapshots: SNAPSHOTS },
+        ...{ wallets, transfersEach: 16, snapshots: SNAPSHOTS },
       });
       figure(`${LOCKING}, ${wallets} wallets: ${transfers} transfers, ${snapshots} snapshots meanwhile`);
       expect(findings).toEqual([]);
