@@ -1,7 +1,7 @@
 /** Too much at once, and a database that keeps everybody waiting: each request has an answer in its time, and it is true. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expectStatus, type Problem, type Reply } from './support/client.js';
 import { startService, type Service } from './support/service.js';
@@ -88,12 +88,14 @@ describe('a service that cannot keep up', () => {
   it('has no room for those whose bodies do not arrive, be it that they are many or that they are large', async () => {
     service = await startService({ REQUESTS_MAX: '40', BODIES_BYTES_MAX: String(2 ** 20) }, { quiet: true });
     const wallet = await service.api.newWallet('10.00');
+    const callers: Socket[] = [];
     const silent = (count: number, path: string, bytes: number | 'chunked') =>
       Promise.all(
         Array.from({ length: count }, async () => {
           const caller = connect(Number(new URL(service.api.url).port), '127.0.0.1');
           const length = bytes === 'chunked' ? 'Transfer-Encoding: chunked' : `Content-Length: ${bytes}`;
           caller.write(`POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n${length}\r\n\r\n`);
+          callers.push(caller);
           let said = '';
           caller.on('data', (chunk) => (said += String(chunk)));
           await once(caller, 'close');
@@ -116,6 +118,7 @@ describe('a service that cannot keep up', () => {
     // Where there is room, whoever is slow is waited for.
     const one = silent(1, `/v1/wallets/${wallet.id}/debits`, 10);
     expect(await Promise.race([one, delay(2_000, 'waits')])).toBe('waits');
+    for (const caller of callers) caller.destroy(); // the service would wait for it at its end
   }, 20_000);
 
   it('is asked whether it is ready by as many as like, and the database is asked once', async () => {
