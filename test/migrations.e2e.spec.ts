@@ -27,7 +27,7 @@ import { startService, TestDatabase, type Service } from './support/service.js';
 
 /** The newest migrations that postings and reads of wallets do without. */
 const UNDER_LOAD = 2;
-const ENTRIES = 100_000;
+const ENTRIES = 200_000;
 const CLIENTS = 16;
 const LOCK_MS_MAX = 500;
 /** How long somebody reads a table in one transaction while a migration wants it alone. */
