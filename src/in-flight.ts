@@ -16,15 +16,16 @@ import { PostingEngine } from './transactions/posting.engine.js';
 /** How often the oldest are held against their deadline. */
 const CHECK_EVERY_MS = 250;
 const RETRY_AFTER_SECONDS = 1;
+/** How long a body may take to arrive while half of the room is taken. */
+const BODY_MS_WHEN_SCARCE = 1_000;
+/** What tells how the process does is answered as long as it can be. */
+const ALWAYS = /^\/(health|metrics|version)\b/;
+
 interface Taken {
   /** `performance.now()` */
   since: number;
   bodyBytes: number;
 }
-/** How long a body may take to arrive while half of the room is taken. */
-const BODY_MS_WHEN_SCARCE = 1_000;
-/** What tells how the process does is answered as long as it can be. */
-const ALWAYS = /^\/(health|metrics|version)\b/;
 
 @Injectable()
 export class InFlight implements OnApplicationBootstrap, BeforeApplicationShutdown {

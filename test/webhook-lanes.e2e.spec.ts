@@ -1,12 +1,12 @@
-/** What of an endpoint is in memory, and what its rows say: backlogs of one wallet that hold up no other, and changes meanwhile. */
+/** Webhooks of wallets, and of endpoints, beside each other: what holds one up holds up no other; and changes meanwhile. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WebhookDeliveryBody, WebhookEndpointBody, WebhookSecretBody } from '../src/webhooks/webhooks.dto.js';
-import { expectStatus } from './support/client.js';
+import { expectStatus, type Problem } from './support/client.js';
 import { Receiver, type Answering } from './support/receiver.js';
 import { startService, type Service } from './support/service.js';
 
-describe('webhooks of an endpoint that a process works at', () => {
+describe('webhooks that a process works at', () => {
   let service: Service;
   const receivers: Receiver[] = [];
   beforeAll(async () => {
@@ -14,6 +14,7 @@ describe('webhooks of an endpoint that a process works at', () => {
   });
   afterEach(async () => {
     for (const receiver of receivers.splice(0)) await receiver.stop();
+    await service.database.query('DELETE FROM webhook_endpoints');
     expect(await service.database.problems()).toEqual([]);
   });
   afterAll(() => service.stop());
@@ -25,8 +26,6 @@ describe('webhooks of an endpoint that a process works at', () => {
     const { id } = expectStatus(201, await service.api.post<WebhookSecretBody>('/v1/webhook-endpoints', body));
     return Object.assign(receiver, { id });
   }
-  const remove = async ({ id }: { id: string }) =>
-    expectStatus(200, await service.api.call('DELETE', `/v1/webhook-endpoints/${id}`));
   /** Deliveries that wait for an hour, as after some attempts, or behind one that does. */
   const backlog = (endpointId: string, walletId: string, deliveries: number) =>
     service.database.query(
@@ -58,7 +57,6 @@ describe('webhooks of an endpoint that a process works at', () => {
       expect(tries).toBeLessThan(5);
       before = after;
     }
-    await remove(receiver);
   });
 
   it('bring what happens to others also while one is under way that gets no answer', async () => {
@@ -71,7 +69,6 @@ describe('webhooks of an endpoint that a process works at', () => {
     await backlog(receiver.id, hanging.id, 1_500);
     expectStatus(201, await service.api.debit(other.id, '1.00'));
     await receiver.until(({ taken }) => taken.length === 1, 3_000); // 15 s, until the attempt was given up
-    await remove(receiver);
   });
 
   it('wait for as long as Retry-After says, a date too, and are tried at once when it is made active again at once', async () => {
@@ -94,7 +91,6 @@ describe('webhooks of an endpoint that a process works at', () => {
     isDown = false;
     for (const status of ['disabled', 'active']) expectStatus(200, await service.api.call('PATCH', path, { status }));
     await receiver.until(({ taken }) => taken.length === 1, 4_000);
-    await remove(receiver);
   });
 
   it('do not disable it where something was taken meanwhile, also of an attempt that began before', async () => {
@@ -118,6 +114,66 @@ describe('webhooks of an endpoint that a process works at', () => {
     while ((await dead()) === 0) await delay(20);
     await delay(200);
     expect((await endpoint()).status).toBe('active');
-    await remove(receiver);
+  });
+
+  const replay = (id: string, body: object) =>
+    service.api.post<{ deliveries: number } & Problem>(`/v1/webhook-endpoints/${id}/replays`, body);
+
+  it('of others do not wait for one that somebody has locked, which goes on where it was; a replay searches before it locks', async () => {
+    const { api, database } = service;
+    const [locked, other] = [await receive(), await receive()];
+    const wallet = await api.newWallet('10.00');
+    for (const receiver of [locked, other]) await receiver.until(({ taken }) => taken.length === 1);
+    const takers = () => database.query('SELECT taken_by FROM webhook_endpoints ORDER BY id');
+    const before = await takers();
+    await database.query('BEGIN');
+    await database.query('SELECT FROM webhook_endpoints WHERE id = $1 FOR UPDATE', [locked.id]);
+    try {
+      for (let n = 2; n <= 5; n++, await delay(400)) {
+        expectStatus(201, await api.debit(wallet.id, '1.00'));
+        await other.until(({ taken }) => taken.length === n, 1_000);
+      }
+      const gone = await replay(locked.id, { event_id: '0199a3c2-a0d4-7000-8000-000000000000' });
+      expect(gone.body.code).toBe('events_expired');
+    } finally {
+      await database.query('ROLLBACK');
+    }
+    await locked.until(({ taken }) => taken.length === 5, 2_000);
+    expect(await takers()).toEqual(before);
+  });
+
+  it('are sent again where they are dead, of the time that is asked for, and only where nothing was taken since', async () => {
+    const { api, database } = service;
+    const receiver = await receive();
+    const wallet = await api.newWallet('10.00');
+    for (let n = 0; n < 4; n++) expectStatus(201, await api.debit(wallet.id, '1.00'));
+    await receiver.until(({ taken }) => taken.length === 5);
+    const ids = receiver.taken.map(({ id }) => id);
+    for (const end = Date.now() + 2_000; Date.now() < end; await delay(20)) {
+      if ((await database.query(`SELECT FROM webhook_deliveries WHERE status = 'pending'`)).length === 0) break;
+    }
+    const kill = (...those: string[]) =>
+      database.query(`UPDATE webhook_deliveries SET status = 'dead' WHERE event_id = ANY($1::uuid[])`, [those]);
+    const dead = async (from: string, before?: string) =>
+      expectStatus(201, await replay(receiver.id, { from, before, only: 'dead' })).deliveries;
+    await kill(ids[1]!, ids[3]!);
+    const third = receiver.taken[3]!.event.timestamp;
+    expect(await dead('1969-12-31T00:00:00Z', receiver.taken[0]!.event.timestamp)).toBe(0);
+    expect(await dead(third)).toBe(1);
+    await receiver.until(({ received }) => received.at(-1)!.id === ids[3] && received.length === 6);
+    expect(await dead('1969-12-31T00:00:00Z')).toBe(1); // the other was taken since, or waits
+    await receiver.until(({ received }) => received.length === 7);
+    expect(receiver.received.at(-1)!.id).toBe(ids[1]);
+  });
+
+  it('of many endpoints are all worked at within seconds', async () => {
+    await receive();
+    await service.database.query(`
+      INSERT INTO webhook_endpoints (id, url, types, status, sealed_secret, position, created_by)
+      SELECT gen_random_uuid(), e.url, e.types, e.status, e.sealed_secret, e.position, e.created_by
+        FROM webhook_endpoints e, generate_series(1, 60)`);
+    const left = () => service.database.query('SELECT FROM webhook_endpoints WHERE taken_by IS NULL');
+    for (const end = Date.now() + 6_000; (await left()).length > 0; await delay(50))
+      expect(Date.now()).toBeLessThan(end); // of 15 s, which it took with four a second
   });
 });

@@ -2,7 +2,7 @@
  * A typed client of Asper Wallet, for browsers and Node.js 20 and later: paths, fields and answers as the service's OpenAPI document has
  * them, and what fails for the moment is sent again, with the idempotency key that each write has: it is done once.
  *
- *   npm install openapi-fetch && npx openapi-typescript <wallet>/docs-json -o api.ts --default-non-nullable=false
+ *   npm install openapi-fetch && npx openapi-typescript openapi.json -o api.ts --default-non-nullable=false
  *
  *   const asper = createClient({ baseUrl: 'http://127.0.0.1:5000', token: process.env.ASPER_KEY });
  *   const { data, error } = await asper.POST('/v1/wallets/{wallet_id}/debits', {

@@ -37,7 +37,8 @@ function refuseInProduction(env: Environment, auth: string, variables: Variables
     }
   }
   for (const name of ['DATABASE_URL', 'DATABASE_OWNER_URL']) {
-    if (/^(|postgres|password|secret|changeme|admin|root|asper|wallet)$/i.test(passwordOf(variables[name]) ?? 'none')) {
+    const password = passwordOf(variables[name]);
+    if (password !== undefined && /^(|postgres|password|secret|changeme|admin|root|asper|wallet)$/i.test(password)) {
       env.problems.push(`${name} has a password that everybody tries first; choose another`);
     }
   }

@@ -23,6 +23,8 @@ const QUOTE = 0x22;
 
 /** Lines of a UTF-8 file; a byte order mark and `\r` before `\n` are no part of them. */
 export class Lines {
+  /** Bytes of the file before the current line. */
+  bytesBehind = 0;
   private readonly chunks: AsyncIterator<Buffer>;
   private readonly decoder = new TextDecoder('utf-8', { fatal: true });
   private ready: Line[] = [];
@@ -48,6 +50,7 @@ export class Lines {
   /** Moves on by some lines that were seen. */
   skip(count: number): void {
     this.at += count;
+    this.bytesBehind = this.ready[this.at - 1]!.endByte;
   }
 
   /** Closes the file before its end. */

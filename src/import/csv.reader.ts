@@ -42,8 +42,6 @@ const RECORD_LENGTH_MAX = 1024 * 1024;
 
 export class CsvReader {
   headings: string[] = [];
-  /** Bytes of the file that are behind us. */
-  bytesRead = 0;
   hasBalanceAfter = false;
   private columns: Columns;
 
@@ -67,18 +65,22 @@ export class CsvReader {
     }
   }
 
+  /** Bytes of the file that are behind us. */
+  get bytesRead(): number {
+    return this.lines.bytesBehind;
+  }
+
   /** The rows in file order. Blank lines are none. */
   async *rows(): AsyncGenerator<Row> {
     for (let line = await this.lines.peek(); line; line = await this.lines.peek()) {
       if (isBlank(line)) {
-        this.skip(line, 1);
+        this.lines.skip(1);
         continue;
       }
       const record = await this.readRecord(line);
       if (record.isOpen) return yield* this.rejectRest(line.number, record.problem!);
-      const row = this.rowOf(record, line.number);
-      this.skip((await this.lines.peek(record.lineCount - 1))!, record.lineCount);
-      yield row;
+      this.lines.skip(record.lineCount);
+      yield this.rowOf(record, line.number);
     }
   }
 
@@ -106,11 +108,6 @@ export class CsvReader {
     this.lines.skip(lineCount);
   }
 
-  private skip(last: Line, count: number): void {
-    this.bytesRead = last.endByte;
-    this.lines.skip(count);
-  }
-
   private rowOf({ fields, problem }: CsvRecord, line: number): Row {
     const bad = (reason: string): Row => ({ bad: { line, reason, fields } });
     if (problem) return bad(problem);
@@ -124,7 +121,7 @@ export class CsvReader {
   /** All lines from here on as bad. Each is one field, so that the file of rejects, imported as it is, posts none of it either. */
   private async *rejectRest(first: number, problem: string): AsyncGenerator<Row> {
     for (let line = await this.lines.peek(); line; line = await this.lines.peek()) {
-      this.skip(line, 1);
+      this.lines.skip(1);
       const reason =
         line.number === first
           ? `${problem}; all from here on may be text of it and is left out`

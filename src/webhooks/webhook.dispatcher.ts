@@ -33,7 +33,7 @@ import { endpointBody } from './webhooks.dto.js';
 
 /** How often it looks for events; half of it is what an event waits on average. */
 const TICK_MS = 200;
-/** How often it says that it still is at its endpoints. */
+/** How often it says that it still is at its endpoints, and looks for others; at once again where it found some. */
 const KEEP_EVERY_MS = 1_000;
 /** It takes nothing more on when what is left of its time is as little as this. */
 const SPARE_MS = (LEASE_SECONDS * 1_000) / 3;
@@ -50,6 +50,7 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
   private timer?: NodeJS.Timeout;
   private ticking?: Promise<void>;
   private keptAt = -Infinity;
+  private hasFound = false;
   private warnedAt = -Infinity;
   private isStopping = false;
 
@@ -91,8 +92,10 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
   private async takeAndKeep(): Promise<void> {
     const askedAt = performance.now();
     const isTime = askedAt - this.keptAt >= KEEP_EVERY_MS;
+    if (!isTime && !this.hasFound) return;
     const kept = isTime && this.lanes.size > 0 ? await this.store.keep(this.worker, [...this.lanes.keys()]) : [];
     const taken = await this.store.take(this.worker);
+    this.hasFound = taken.length > 0;
     const ours = new Map([...kept, ...taken].map((endpoint) => [endpoint.id, endpoint]));
     if (isTime) for (const id of this.lanes.keys()) if (!ours.has(id)) void this.leave(id);
     for (const [id, endpoint] of ours) {

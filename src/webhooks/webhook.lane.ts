@@ -1,6 +1,6 @@
 /**
- * The deliveries of one endpoint, in the process that works at it. In memory are the first that wait (the window); only
- * where none of those may be sent now does it look further. So a receiver that cannot take the events of one wallet still
+ * The deliveries of one endpoint, in the process that works at it. In memory are the first that wait (the window); it looks
+ * further where more could be sent than may be of those. So a receiver that cannot take the events of one wallet still
  * gets those of all others, and a backlog of any length costs the same memory.
  */
 import { setTimeout as delay } from 'node:timers/promises';

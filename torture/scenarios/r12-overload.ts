@@ -12,7 +12,7 @@ import { startService, TestDatabase } from '../../test/support/service.js';
 import { quantile } from '../client-log.js';
 import { report, times } from '../stage.js';
 
-const PHASE_MS = times(15_000, 3_500);
+const PHASE_MS = times(15_000, 5_000);
 const FACTORS = times(1, 0) === 1 ? [1, 2, 5, 10] : [1, 10];
 /** Each packet to and from the database is late by so much. */
 const PACKET_MS = 5;
