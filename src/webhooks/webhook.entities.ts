@@ -132,6 +132,7 @@ export class WebhookDelivery {
   @Column('jsonb', { default: [] })
   attempts: Attempt[];
 
+  /** Of the plan: it begins anew where the endpoint is made active again, and `attempts` goes on. */
   @Column('integer', { name: 'attempt_count', default: 0 })
   attemptCount: number;
 

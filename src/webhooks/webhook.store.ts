@@ -243,8 +243,10 @@ const INSERT_DELIVERIES = `
    ORDER BY d.ordinality
   ON CONFLICT (endpoint_id, batch, ordinal) WHERE NOT is_replay DO NOTHING`;
 
+/** Attempts are counted from when the plan began; those before are kept to be read. */
 const PENDING = `
-  SELECT id, n, event_id, subject_ids, next_attempt_at, attempt_count, attempts -> 0 ->> 'at' AS first_attempt_at
+  SELECT id, n, event_id, subject_ids, next_attempt_at, attempt_count,
+         attempts -> (jsonb_array_length(attempts) - attempt_count) ->> 'at' AS first_attempt_at
     FROM webhook_deliveries
    WHERE endpoint_id = $1 AND status = 'pending' AND n > $2 ORDER BY n LIMIT $3`;
 

@@ -71,7 +71,8 @@ export class ChangeWebhookEndpointDto {
 
   @ApiPropertyOptional({
     ...{ enum: ENDPOINT_STATUSES, example: 'active' },
-    description: 'A disabled one is sent nothing; made active again, it gets what it is due, in order.',
+    description:
+      'A disabled one is sent nothing; made active again, it gets what it is due, in order, with what was given up since it failed.',
   })
   @MayBeAbsent()
   @IsIn(ENDPOINT_STATUSES, { message: `must be ${ENDPOINT_STATUSES.join(' or ')}` })

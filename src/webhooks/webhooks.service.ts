@@ -102,8 +102,7 @@ export class WebhooksService {
           disabledReason: isActive ? null : 'operator',
           failingSince: null,
         });
-        // Whoever mended the receiver does not wait for a try that was put off by up to a day.
-        if (isActive) await runner.query(TRY_NOW, [id]);
+        if (isActive) await tryAnew(runner, endpoint);
       }
       const isChange = Object.keys(changes).length > 0;
       if (isChange) changes.updatedAt = new Date();
@@ -208,9 +207,25 @@ function demand(endpoint: WebhookEndpoint | null, id: string): WebhookEndpoint {
   return endpoint;
 }
 
+/**
+ * Whoever mended the receiver does not wait for a try that was put off by up to a day, and misses nothing: what died since none was
+ * taken is sent as well, in its place, and all of it has the whole plan before it. Without that a receiver that was not mended yet
+ * would take the last tries of what waits, and whatever waits longest would be dead.
+ */
+async function tryAnew(runner: QueryRunner, { id, failingSince }: WebhookEndpoint): Promise<void> {
+  await runner.query(TRY_NOW, [id]);
+  if (failingSince) await runner.query(REVIVE, [id, failingSince]);
+}
+
 const TRY_NOW = `
-  UPDATE webhook_deliveries SET next_attempt_at = now()
-   WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at > now()`;
+  UPDATE webhook_deliveries SET next_attempt_at = now(), attempt_count = 0
+   WHERE endpoint_id = $1 AND status = 'pending' AND (next_attempt_at > now() OR attempt_count > 0)`;
+
+/** The time in the row is the database's, and a process's in the attempt, as in the endpoint: the first finds it fast. */
+const REVIVE = `
+  UPDATE webhook_deliveries SET status = 'pending', ended_at = NULL, next_attempt_at = now(), attempt_count = 0
+   WHERE endpoint_id = $1 AND status = 'dead' AND ended_at > $2::timestamptz - interval '1 minute'
+     AND (attempts -> -1 ->> 'at')::timestamptz >= $2`;
 
 /** SECURITY: some receivers are known by a token in the query, which is not for everybody who may read the audit log. */
 function withoutQuery(url: string): string {
