@@ -7,13 +7,15 @@ import { askForCode, as, Gateway, signIn, statusOf, tryCode, wrongOf } from './s
 
 const NOBODY = '+14155559999';
 
+const METRICS_TOKEN = 'a-token-of-the-metrics-only';
+
 describe('one-time codes', () => {
   let gateway: Gateway;
   let service: Service;
   let said = '';
   beforeAll(async () => {
     gateway = await Gateway.start();
-    service = await startService(gateway.env({ LOG_LEVEL: 'debug' }), { quiet: true });
+    service = await startService(gateway.env({ LOG_LEVEL: 'debug', METRICS_TOKEN }), { quiet: true });
     service.process.stderr!.on('data', (chunk: Buffer) => (said += chunk.toString()));
   });
   afterEach(async () => {
@@ -170,6 +172,9 @@ describe('one-time codes', () => {
     await pause(300);
     expect(attempts(redirected.id)).toBe(3); // one an attempt
     expect(said).toMatch(/the code for \+91•+\d\d was not sent: the gateway answered 500/);
+    const { text } = await as(service, METRICS_TOKEN, 'GET', '/metrics');
+    expect(text).toContain('\nasper_codes_total{outcome="failed"} 2\n');
+    expect(text).toMatch(/\nasper_codes_total\{outcome="sent"\} [1-9]/);
   });
 
   it('stands nowhere in the database or the output, nor do numbers and tokens where they need not', async () => {

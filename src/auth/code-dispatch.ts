@@ -5,6 +5,7 @@
 import { Inject, Injectable, Logger, type BeforeApplicationShutdown, type OnApplicationShutdown } from '@nestjs/common';
 import { setImmediate as afterAnswer } from 'node:timers/promises';
 import { Problem } from '../errors.js';
+import { Metrics } from '../telemetry/metrics.js';
 import { UsersService } from '../users/users.service.js';
 import { CodeSender, type CodeToSend } from './code-sender.js';
 import { maskPhoneNumber } from './mask.js';
@@ -21,6 +22,7 @@ export class CodeDispatch implements BeforeApplicationShutdown, OnApplicationShu
   constructor(
     @Inject(CodeSender) private readonly sender: CodeSender | null,
     private readonly users: UsersService,
+    private readonly metrics: Metrics,
   ) {}
 
   /** @throws {Problem} `sign_in_not_configured`, or `overloaded` while the gateway does not keep up. */
@@ -33,9 +35,10 @@ export class CodeDispatch implements BeforeApplicationShutdown, OnApplicationShu
   /** Sends a code when the answer has left; never throws. */
   begin(code: CodeToSend): void {
     const sending = this.send(code)
-      .catch((error: Error) =>
-        this.logger.error(`the code for ${maskPhoneNumber(code.phoneNumber)} was not sent: ${error.message}`),
-      )
+      .catch((error: Error) => {
+        this.metrics.codes.inc({ outcome: 'failed' });
+        this.logger.error(`the code for ${maskPhoneNumber(code.phoneNumber)} was not sent: ${error.message}`);
+      })
       .finally(() => this.underWay.delete(sending));
     this.underWay.add(sending);
   }
@@ -52,7 +55,9 @@ export class CodeDispatch implements BeforeApplicationShutdown, OnApplicationShu
 
   private async send(code: CodeToSend): Promise<void> {
     await afterAnswer();
-    if (await this.users.maySignIn(code.phoneNumber)) await this.sender!.send(code, () => this.isStopping);
+    if (!(await this.users.maySignIn(code.phoneNumber))) return;
+    await this.sender!.send(code, () => this.isStopping);
+    this.metrics.codes.inc({ outcome: 'sent' });
   }
 
   private async settle(): Promise<void> {

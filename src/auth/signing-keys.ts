@@ -75,12 +75,12 @@ export class SigningKeys {
   }
 
   /**
-   * Makes the next key, and deletes those that nothing is signed with any more.
+   * Makes the next key, and deletes those that nothing good is signed with any more, as is done each quarter of an hour.
    * @param afterSeconds when it begins to sign.
    */
   async rotate(afterSeconds: number): Promise<{ kid: string; signsFrom: Date; deleted: number }> {
     const { kid, signsFrom } = await this.add(afterSeconds);
-    const [, deleted]: [unknown, number] = await this.dataSource.query(RETIRE);
+    const [, deleted]: [unknown, number] = await this.dataSource.query(RETIRE_KEYS);
     return { kid, signsFrom, deleted };
   }
 
@@ -125,7 +125,7 @@ export class SigningKeys {
   }
 }
 
-const RETIRE = `
+export const RETIRE_KEYS = `
   DELETE FROM signing_keys AS old WHERE EXISTS (
     SELECT FROM signing_keys AS successor
      WHERE successor.signs_from > old.signs_from

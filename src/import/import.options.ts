@@ -76,8 +76,8 @@ Examples:
 Works beside a running service and without one. The database is the one of DATABASE_URL, else the embedded one of
 DATA_DIR. Ctrl-C stops cleanly; the same command goes on where it was.
 
-Exit codes: 0 everything is in, 1 lines were bad or refused, or the database stayed away, 2 the command or the
-configuration is wrong, 130 stopped with Ctrl-C.`,
+Exit codes: 0 everything is in, 1 lines were bad or refused, or the database went away and stayed so, 2 the
+command or the configuration is wrong, or the database could not be reached, 130 stopped with Ctrl-C.`,
     );
 }
 

@@ -56,7 +56,8 @@ const IN_TABLES = {
   webhook_endpoints_active: 'Endpoints that are sent events',
   webhook_endpoints_disabled: 'Endpoints that are disabled, by an operator or because they failed for days',
   webhook_endpoints_failing: 'Active endpoints whose last attempt failed',
-  webhook_deliveries_pending: 'Deliveries that wait for their first or next attempt, at most 10,000',
+  webhook_deliveries_pending:
+    'Deliveries that wait for their first or next attempt, also of disabled endpoints, at most 10,000',
   webhook_lag_seconds: 'Age of the oldest event that an active endpoint was not yet dealt',
   schedules_due: 'Schedules whose time has come and that no process works at',
   schedules_lag_seconds:

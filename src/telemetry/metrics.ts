@@ -78,6 +78,9 @@ export class Metrics implements OnApplicationBootstrap {
     'Occurrences of schedules by outcome: posted, or the code of the refusal',
     ['outcome'],
   );
+  readonly codes = this.counter('asper_codes_total', 'One-time codes by outcome: sent, or failed (the log says why)', [
+    'outcome',
+  ]);
   readonly backgroundFailures = this.counter(
     'asper_background_failures_total',
     'Rounds of the work beside requests that failed and come again; the log says which and why',
@@ -86,6 +89,8 @@ export class Metrics implements OnApplicationBootstrap {
   constructor(@Inject(CONFIG) private readonly config: Config) {
     // There before the first one: an alert sees a rise from 0 to 1, and nothing in a series that begins at 1.
     this.problems.inc({ code: 'internal_error' }, 0);
+    this.deliveries.inc({ outcome: 'dead' }, 0);
+    for (const outcome of ['sent', 'failed']) this.codes.inc({ outcome }, 0);
   }
 
   /** Of the process itself: CPU, memory, event loop, garbage. Commands do without. */

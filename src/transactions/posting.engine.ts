@@ -76,7 +76,7 @@ export class PostingEngine implements BeforeApplicationShutdown {
     @Inject(CONFIG) private readonly config: Config,
   ) {
     this.queue = new PostingQueue({ lengthMax: config.queueLengthMax, waitMsMax: config.queueWaitMsMax });
-    metrics.watchQueue(() => this.queue.length);
+    metrics.watchQueue(() => this.queue.length, config.queueLengthMax);
   }
 
   /**

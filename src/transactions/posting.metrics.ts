@@ -10,9 +10,10 @@ import type { Waiting } from './posting.queue.js';
 export class PostingMetrics {
   constructor(private readonly metrics: Metrics) {}
 
-  /** @param length of the queue, in postings */
-  watchQueue(length: () => number): void {
+  /** @param length of the queue, in postings, and what it is at most */
+  watchQueue(length: () => number, lengthMax: number): void {
     this.metrics.gauge('asper_posting_queue_length', 'Postings that wait to be committed', length);
+    this.metrics.gauge('asper_posting_queue_length_max', 'Postings that may wait; more are refused', () => lengthMax);
   }
 
   /** A group was committed. @param startedAt when its first attempt began: `performance.now()` */

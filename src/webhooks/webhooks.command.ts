@@ -27,7 +27,7 @@ export function declareWebhooks(program: Command): void {
     .option('--event <id>', 'one event')
     .option('--from <instant>', 'those since then, such as 2026-01-31T09:30:00Z')
     .option('--before <instant>', 'of those, the ones before then')
-    .option('--only <which>', 'dead: of those, the ones that the endpoint has never taken', 'all')
+    .option('--only <which>', 'dead: of those, the ones that were given up last', 'all')
     .action((endpoint: string, options: ReplayOptions) =>
       asOperator(DeliveriesService, async (service, caller) => {
         const { endpoint_id: id } = valid(EndpointIdParam, { endpoint_id: endpoint });
