@@ -100,7 +100,7 @@ export const ERRORS = {
     title: 'It changed since you looked',
     retryable: false,
     cause: '`If-Match` names a version that is no longer the current one.',
-    fix: 'Read it again, decide again, and send the new ETag.',
+    fix: 'Read it again, decide again, and send the new ETag, with a new key.',
   },
   phone_number_taken: {
     status: 409,

@@ -13,12 +13,22 @@ const LONG_AMOUNTS =
 export function readAmountsToTheDigit(fastify: FastifyInstance): void {
   const parse = fastify.getDefaultJsonParser('error', 'error');
   fastify.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body: string, done) => {
-    const marked = body.replace(LONG_AMOUNTS, '$1"$2"');
-    if (marked === body) return void parse(request, body, done);
+    const plain = body.includes('\\u') ? withPlainLetters(body) : body;
+    const marked = plain.replace(LONG_AMOUNTS, '$1"$2"');
+    if (marked === plain) return void parse(request, body, done);
     void parse(request, marked, (error, read) => {
       if (!error) leaveMetadata(read, JSON.parse(body));
       done(error, read);
     });
+  });
+}
+
+/** The same JSON with letters instead of their escapes: a name may be written with those. */
+function withPlainLetters(body: string): string {
+  return body.replace(/\\(?:u00([2-7][0-9a-f])|.)/gis, (escape, code?: string) => {
+    if (code === undefined) return escape;
+    const letter = String.fromCharCode(parseInt(code, 16));
+    return letter === '"' || letter === '\\' ? escape : letter;
   });
 }
 

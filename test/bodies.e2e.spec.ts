@@ -61,6 +61,7 @@ describe('what comes in', () => {
         (await service.api.post<Problem>(path, raw)).body.errors?.map((error) => error.field);
       const leg = `{ "wallet_id": "${wallet.id}", "amount": -1 }, { "wallet_id": "${wallet.id}", "amount" :${amount}}`;
       expect(await field(`/v1/wallets/${wallet.id}/credits`, `{"amount":${amount}}`)).toEqual(['amount']);
+      expect(await field(`/v1/wallets/${wallet.id}/credits`, `{"\\u0061mount":${amount}}`)).toEqual(['amount']);
       expect(await field('/v1/transactions', `{"entries": [${leg}]}`)).toEqual(['entries.1.amount']);
       expect(await field(`/v1/wallets/${wallet.id}/debits`, `{"amount":1,"minimum_balance":${amount}}`)).toEqual([
         'minimum_balance',
@@ -73,6 +74,10 @@ describe('what comes in', () => {
     const wallet = await service.api.newWallet();
     const description = '{"amount": 1e3, "amount": 99.999999999999999999}';
     const metadata = { amount: 0.30000000000000004, minimum_balance: 1e-300 };
+    const escaped = `{"amount": 1.5, "description": "\\u0022\\u0061mount\\u0022:\\\\u0061 \\u00e9", "metadata": {"\\u0061mount": 1e3}}`;
+    expect((await service.api.post(`/v1/wallets/${wallet.id}/credits`, escaped)).body).toMatchObject(
+      JSON.parse(escaped.replace('1.5', '"1.50"')),
+    );
     expect((await service.api.credit(wallet.id, 1.5, { description, metadata })).body).toMatchObject({
       ...{ amount: '1.50', description, metadata },
     });

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { figure } from '../torture/stage.js';
 import type { HoldChangeBody } from '../src/transactions/holds.dto.js';
 import type { Page } from '../src/paging.js';
-import { expectStatus } from './support/client.js';
+import { expectStatus, type Problem } from './support/client.js';
 import { startService, type Service } from './support/service.js';
 
 const DAY_MS = 24 * 3_600_000;
@@ -127,6 +127,34 @@ describe('holds', () => {
     expectStatus(201, await api().debit(wallet.id, '90.00'));
     expect(await money(wallet.id)).toEqual({ balance: '10.00', held: '10.00', available: '0.00' });
     expectStatus(201, await api().void(other.id));
+  });
+
+  it('expired change nothing that was not seen: If-Match goes by the version that reads show', async () => {
+    const { wallet } = await held('70.00', { expires_at: inMs(700) });
+    const { version } = await api().wallet(wallet.id);
+    await delay(800);
+    expect(await money(wallet.id)).toMatchObject({ held: '0.00' });
+    expect((await api().wallet(wallet.id)).version).toBe(version);
+    const debit = (ifMatch: number) =>
+      api().call<Problem>(
+        'POST',
+        `/v1/wallets/${wallet.id}/debits`,
+        { amount: '1.00' },
+        { 'if-match': `"${ifMatch}"` },
+      );
+    expect((await debit(version - 1)).body.code).toBe('precondition_failed');
+    expect((await api().wallet(wallet.id)).version).toBe(version + 1); // written down with what was refused
+    expect((await debit(version)).body.code).toBe('precondition_failed');
+    const { wallet: other } = await held('70.00', { expires_at: inMs(300) });
+    await delay(400);
+    const seen = await api().wallet(other.id);
+    const { status } = await api().call(
+      'POST',
+      `/v1/wallets/${other.id}/debits`,
+      { amount: '90.00' },
+      { 'if-match': `"${seen.version}"` },
+    );
+    expect([status, (await api().wallet(other.id)).available]).toEqual([201, '10.00']);
   });
 
   it('expired make room for a higher minimum balance and for closing', async () => {

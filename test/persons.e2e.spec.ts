@@ -109,6 +109,23 @@ describe('a person', () => {
     };
     expect(await listed('amount_min=9.01')).toEqual([]);
     expect(await listed('amount_min=9.00&amount_max=9.00')).toEqual([split.id]);
+    // Of several wallets of their own the amount that is shown is that of all.
+    const second = { user_id: payee.userId, label: 'second', minimum_balance: '0' };
+    const { id: other } = expectStatus(201, await call<WalletBody>(server, 'POST', '/v1/wallets', second));
+    expectStatus(201, await call(server, 'POST', `/v1/wallets/${payer.walletId}/credits`, { amount: '10.00' }));
+    const shared = [
+      entries[0]!,
+      { ...entries[1]!, amount: '5.00' },
+      { wallet_id: other, amount: '3.00' },
+      { ...entries[2]!, amount: '2.00' },
+    ];
+    const both = expectStatus(
+      201,
+      await call<TransactionBody>(server, 'POST', '/v1/transactions', { entries: shared }),
+    );
+    expect((await payee.call('GET', `/v1/transactions/${both.id}`)).body.amount).toBe('8.00');
+    expect(await listed('amount_max=7.99')).toEqual([]);
+    expect(await listed('amount_max=8.00')).toEqual([both.id]);
     const reversal = { reason: 'Wrong price', amount: '1.00' };
     expectStatus(201, await call(server, 'POST', `/v1/transactions/${split.id}/reversals`, reversal));
     const { body: reversals } = await payee.call<ReversalsBody>('GET', `/v1/transactions/${split.id}/reversals`);

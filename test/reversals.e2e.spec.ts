@@ -92,6 +92,7 @@ describe('reversals', () => {
     expect((await api().reverse(exchange.id, { amount: '25.00', currency: 'EUR' })).body.errors![0]!.field).toBe(
       'currency',
     );
+    expect((await api().reverse(exchange.id, { currency: 'USD' })).body.errors![0]!.field).toBe('currency'); // not all of it
     const part = expectStatus(201, await api().reverse(exchange.id, { amount: '25.00', currency: 'USD' }));
     expect(part.entries.map(({ amount }) => amount)).toEqual(['2000.00', '-2000.00', '25.00', '-25.00']);
     expectStatus(201, await api().reverse(exchange.id));
@@ -115,6 +116,24 @@ describe('reversals', () => {
     expectStatus(201, await api().credit(wallet.id, '40.00'));
     expect(await api().wallet(wallet.id)).toMatchObject({ balance: '10.00', shortfall: '0.00' });
     expect((await api().debit(wallet.id, '10.01')).body.code).toBe('insufficient_funds');
+    expectStatus(201, await api().debit(wallet.id, '10.00'));
+  });
+
+  it('leave a shortfall of which an operator may take a part away, by a lower minimum balance', async () => {
+    const wallet = await api().newWallet('100.00', { minimum_balance: '60.00' });
+    const credit = expectStatus(201, await api().credit(wallet.id, '30.00'));
+    expectStatus(201, await api().debit(wallet.id, '60.00'));
+    expectStatus(201, await api().reverse(credit.id, { on_shortfall: 'allow_negative' }));
+    const lower = async (minimum_balance: string) =>
+      (await api().call<{ code?: string }>('PATCH', `/v1/wallets/${wallet.id}`, { minimum_balance, reason: 'Dispute' }))
+        .body;
+    const stands = { balance: '40.00', shortfall: '20.00', minimum_balance: '60.00' };
+    expect(await api().wallet(wallet.id)).toMatchObject(stands);
+    expect(await lower('60.01')).toMatchObject({ code: 'below_minimum_balance' });
+    expect(await lower('60.00')).toMatchObject(stands);
+    expect(await lower('50.00')).toMatchObject({ balance: '40.00', shortfall: '10.00', minimum_balance: '50.00' });
+    expect((await api().debit(wallet.id, '0.01')).body.code).toBe('below_minimum_balance');
+    expect(await lower('30.00')).toMatchObject({ shortfall: '0.00' });
     expectStatus(201, await api().debit(wallet.id, '10.00'));
   });
 

@@ -134,7 +134,9 @@ export function voidHold(ledger: Ledger, posting: VoidHold): Outcome {
 export function* releaseExpired(ledger: Ledger): Generator<HoldStep> {
   for (const hold of ledger.holds.values()) {
     if (hold.status !== 'active' || hold.expiresAt > ledger.now) continue;
-    yield end(ledger, hold, 'expired', 'system').holdStep!;
+    const { holdStep } = end(ledger, hold, 'expired', 'system');
+    ledger.versionsAfterExpiry.set(hold.walletId, ledger.wallet(hold.walletId).version);
+    yield holdStep!;
   }
 }
 

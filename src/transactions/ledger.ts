@@ -249,6 +249,8 @@ export class Ledger {
   readonly wallets = new Map<string, WalletState>();
   readonly holds = new Map<string, HoldState>();
   readonly limits = new Map<string, LimitState>();
+  /** Where holds that had expired took wallets, before anything else: reads had shown them as gone under the version before. */
+  readonly versionsAfterExpiry = new Map<string, number>();
   /** What earlier reversals of a transaction gave back, by its id and leg, in minor units with the leg's sign reversed. */
   readonly reversed = new Map<string, Map<number, bigint>>();
 

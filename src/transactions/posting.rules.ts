@@ -84,6 +84,8 @@ function staleness(ledger: Ledger, posting: Posting): Refusal | undefined {
   const { walletId, version } = posting.ifMatch;
   const current = 'holdId' in posting ? ledger.hold(posting.holdId).version : ledger.wallet(walletId).version;
   if (current === version) return undefined;
+  const isSinceExpiry = !('holdId' in posting) && ledger.versionsAfterExpiry.get(walletId) === current;
+  if (isSinceExpiry && ledger.wallet(walletId).versionRead === version) return undefined;
   return refuse('precondition_failed', `It is at version ${current}, not ${version}.`);
 }
 

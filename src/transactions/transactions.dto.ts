@@ -155,7 +155,7 @@ export class ReversalDto extends MovementDto {
     example: 'refuse',
     description:
       'What happens where a wallet that gives money back would go under its floor. `allow_negative` (operators) ' +
-      'reverses all the same; the wallet then has a shortfall and pays nothing until it is made good.',
+      'reverses all the same; the wallet then has a shortfall and pays nothing but what holds had set aside, until it is made good.',
   })
   @MayBeAbsent()
   @IsIn(['refuse', 'allow_negative'], { message: 'must be refuse or allow_negative' })

@@ -60,10 +60,11 @@ export class TransactionsQueries {
   }
 }
 
-/** What a transaction `t` moves in the wallet of `e`, as {@link movedBy} counts. */
+/** What a transaction `t` moves in the wallets of whoever has that of `e`, as {@link movedBy} counts. */
 const PART = `(
   SELECT greatest(sum(amount) FILTER (WHERE amount > 0), -sum(amount) FILTER (WHERE amount < 0)) FROM entries
-   WHERE transaction_id = t.id AND wallet_id = e.wallet_id)`;
+   WHERE transaction_id = t.id AND wallet_id IN (
+     SELECT own.id FROM wallets own JOIN wallets asked ON asked.user_id = own.user_id WHERE asked.id = e.wallet_id))`;
 /** What an entry `e` moves. */
 export const ENTRY_AMOUNT = 'abs(e.amount)';
 

@@ -260,7 +260,10 @@ export function instantOf(text: string | undefined): Date | undefined {
 }
 
 function partOf(original: ReadTransaction, dto: ReversalDto): { amountMinor: bigint; currency: string } | undefined {
-  if (dto.amount === undefined) return undefined;
+  if (dto.amount === undefined) {
+    if (dto.currency === undefined) return undefined;
+    throw Problem.field('currency', 'is the currency of amount: send both for a part, or neither for all of it');
+  }
   const currencies = new Set(original.entries.map(({ currency }) => currency));
   const currency = dto.currency ?? original.currency;
   if (currency === null)

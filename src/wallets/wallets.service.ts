@@ -231,7 +231,9 @@ function newFloor(wallet: Wallet, input: AmountInput): Pick<Wallet, 'minimumBala
   const available = storedAvailable + wallet.expired;
   // Without entries and holds it may still be filled. A hold on a credit line will be entries.
   const isInUse = wallet.entryCount > 0 || wallet.held > wallet.expired;
-  if (isInUse && available < minimumBalance) {
+  // With a shortfall it may be lowered part of the way: less is missing then.
+  const isLess = wallet.shortfall > 0n && minimumBalance <= wallet.minimumBalance;
+  if (isInUse && available < minimumBalance && !isLess) {
     const money = (minor: bigint) => `${formatAmount(minor, wallet.currency)} ${wallet.currency}`;
     throw new Problem(
       'below_minimum_balance',
