@@ -25,7 +25,7 @@ export function readAmountsToTheDigit(fastify: FastifyInstance): void {
 
 /** The same JSON with letters instead of their escapes: a name may be written with those. */
 function withPlainLetters(body: string): string {
-  return body.replace(/\\(?:u00([2-7][0-9a-f])|.)/gis, (escape, code?: string) => {
+  return body.replace(/\\(?:u00([2-7][0-9a-fA-F])|.)/gs, (escape, code?: string) => {
     if (code === undefined) return escape;
     const letter = String.fromCharCode(parseInt(code, 16));
     return letter === '"' || letter === '\\' ? escape : letter;

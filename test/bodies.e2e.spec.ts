@@ -62,6 +62,9 @@ describe('what comes in', () => {
       const leg = `{ "wallet_id": "${wallet.id}", "amount": -1 }, { "wallet_id": "${wallet.id}", "amount" :${amount}}`;
       expect(await field(`/v1/wallets/${wallet.id}/credits`, `{"amount":${amount}}`)).toEqual(['amount']);
       expect(await field(`/v1/wallets/${wallet.id}/credits`, `{"\\u0061mount":${amount}}`)).toEqual(['amount']);
+      expect((await service.api.post(`/v1/wallets/${wallet.id}/credits`, `{"\\U0061mount":${amount}}`)).status).toBe(
+        400,
+      );
       expect(await field('/v1/transactions', `{"entries": [${leg}]}`)).toEqual(['entries.1.amount']);
       expect(await field(`/v1/wallets/${wallet.id}/debits`, `{"amount":1,"minimum_balance":${amount}}`)).toEqual([
         'minimum_balance',
