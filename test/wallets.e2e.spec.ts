@@ -69,6 +69,21 @@ describe('wallets', () => {
     expect((await open({ user_id, label: 'other' }, 'open-1')).body.code).toBe('idempotency_key_reused');
   });
 
+  it('gives one key one wallet also where somebody has changed the defaults meanwhile', async () => {
+    const { id: user_id } = await service.api.newUser();
+    const open = ({ api }: Service, extra: object = {}) =>
+      api.post<WalletBody>('/v1/wallets', { user_id, ...extra }, 'by-default');
+    const first = await open(service);
+    const env = { DEFAULT_MINIMUM_BALANCE: '7', DEFAULT_CURRENCY: 'USD' };
+    const other = await startService(env, { database: service.database });
+    const second = await open(other);
+    expect([second.status, second.text]).toEqual([201, first.text]);
+    expect((await open(other, { minimum_balance: first.body.minimum_balance })).body).toMatchObject({
+      code: 'idempotency_key_reused',
+    });
+    await other.stop();
+  });
+
   it('changes label, floor and notes, guarded by the ETag', async () => {
     const wallet = await service.api.newWallet('100.00');
     const change = (body: object, etag = '*') =>

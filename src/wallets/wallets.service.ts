@@ -53,7 +53,9 @@ export class WalletsService {
     }
     const label = dto.label ?? LABEL_DEFAULT;
     const lowBalanceThreshold = thresholdOf(dto.low_balance_threshold, currency);
-    const request: unknown[] = ['wallets.open', dto.user_id, currency, label, minimumBalance, dto.metadata];
+    // What was asked, not what a default made of it: a repeat is the same also where somebody has changed that meanwhile.
+    const askedMinimum = dto.minimum_balance === undefined ? undefined : minimumBalance;
+    const request: unknown[] = ['wallets.open', dto.user_id, dto.currency, label, askedMinimum, dto.metadata];
     if (lowBalanceThreshold !== null) request.push(lowBalanceThreshold); // keys of requests without one stay what they were
     return this.idempotency.record(caller, request, async (runner) => {
       if (dto.user_id !== undefined) await this.activeOwner(runner, dto.user_id);
