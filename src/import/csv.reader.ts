@@ -72,11 +72,7 @@ export class CsvReader {
 
   /** The rows in file order. Blank lines are none. */
   async *rows(): AsyncGenerator<Row> {
-    for (let line = await this.lines.peek(); line; line = await this.lines.peek()) {
-      if (isBlank(line)) {
-        this.lines.skip(1);
-        continue;
-      }
+    for (let line = await this.nextLine(); line; line = await this.nextLine()) {
       const record = await this.readRecord(line);
       if (record.isOpen) return yield* this.rejectRest(line.number, record.problem!);
       this.lines.skip(record.lineCount);
@@ -90,11 +86,7 @@ export class CsvReader {
   }
 
   private async readHeadings(): Promise<void> {
-    let line = await this.lines.peek();
-    while (line && isBlank(line)) {
-      this.lines.skip(1);
-      line = await this.lines.peek();
-    }
+    const line = await this.nextLine();
     if (!line) throw new Error('The file is empty: its first line must name the columns.');
     const { fields, lineCount, problem } = await this.readRecord(line);
     if (problem) {
@@ -106,6 +98,13 @@ export class CsvReader {
     this.columns = columnsOf(fields, this.options.map, this.options.delimiter);
     this.hasBalanceAfter = this.columns.balance_after !== undefined;
     this.lines.skip(lineCount);
+  }
+
+  /** The line that the next record begins on, behind blank ones. */
+  private async nextLine(): Promise<Line | undefined> {
+    let line = await this.lines.peek();
+    for (; line && isBlank(line); line = await this.lines.peek()) this.lines.skip(1);
+    return line;
   }
 
   private rowOf({ fields, problem }: CsvRecord, line: number): Row {
