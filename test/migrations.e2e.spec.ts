@@ -208,6 +208,10 @@ describe('migrations beside a service that posts', () => {
     await report.query('BEGIN');
     const [{ pid }] = await report.query('SELECT pg_backend_pid() AS pid FROM wallets LIMIT 1');
     const migration = migrating(service.database, 'up', { next: NEXT });
+    // A busy machine takes its time to begin.
+    const waiting = () =>
+      service.database.query(`SELECT FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))`, [pid]);
+    while ((await waiting()).length === 0) await delay(20);
     await delay(REPORT_MS);
     const before = await service.database.query(`SELECT FROM migrations WHERE name LIKE 'Next%'`);
     await report.query('COMMIT');

@@ -221,7 +221,7 @@ describe('the end of several processes', () => {
       expect(await exit).toEqual([0, null]);
       await load.stop();
       expect(await load.wronged()).toEqual([]);
-      expect(await connections(service)).toBe(0);
+      await until(async () => (await connections(service)) === 0);
     },
   );
 

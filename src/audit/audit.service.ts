@@ -2,7 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import { And, DataSource, LessThan, MoreThanOrEqual, type FindOperator, type QueryRunner } from 'typeorm';
 import { originOf, type Caller } from '../caller.js';
-import { jsonArrayOf, textArrayOf } from '../database/array-literal.js';
+import { namesOf, rowsOf, valuesOf, type Columns } from '../database/columns.js';
 import { runPrepared, type Prepared } from '../database/prepared.js';
 import { newId } from '../ids.js';
 import { CURSOR_ID, pageOf, readCursor, type Page } from '../paging.js';
@@ -39,18 +39,7 @@ export class AuditService {
    * @param at when they were done; by default when the transaction began.
    */
   async recordAll(runner: QueryRunner, acts: CallersAct[], at?: Date): Promise<void> {
-    await runPrepared(runner, INSERT_ACTS, [
-      acts.map(() => newId()),
-      textArrayOf(acts, (act) => act.actor),
-      textArrayOf(acts, (act) => act.action),
-      textArrayOf(acts, (act) => act.objectType),
-      textArrayOf(acts, (act) => act.objectId),
-      textArrayOf(acts, (act) => act.reason),
-      jsonArrayOf(acts, (act) => act.details),
-      textArrayOf(acts, (act) => act.address),
-      textArrayOf(acts, (act) => act.requestId),
-      at ?? null,
-    ]);
+    await runPrepared(runner, INSERT_ACTS, [...valuesOf(ACT, acts), at ?? null]);
   }
 
   /** What was done, latest first. */
@@ -76,11 +65,21 @@ export class AuditService {
   }
 }
 
+const ACT: Columns<CallersAct> = {
+  id: ['uuid', () => newId()],
+  actor: ['text', (act) => act.actor],
+  action: ['text', (act) => act.action],
+  object_type: ['text', (act) => act.objectType],
+  object_id: ['text', (act) => act.objectId],
+  reason: ['text', (act) => act.reason],
+  details: ['jsonb', (act) => act.details],
+  address: ['text', (act) => act.address],
+  request_id: ['text', (act) => act.requestId],
+};
+
 const INSERT_ACTS: Prepared = {
   name: 'insert_acts',
   text: `
-  INSERT INTO audit_log (id, actor, action, object_type, object_id, reason, details, address, request_id, created_at)
-  SELECT *, coalesce($10::timestamptz, clock_now())
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::text[],
-                $9::text[])`,
+  INSERT INTO audit_log (${namesOf(ACT)}, created_at)
+  SELECT a.*, coalesce($10::timestamptz, clock_now()) FROM ${rowsOf(ACT)} a`,
 };

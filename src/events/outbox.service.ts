@@ -4,7 +4,7 @@
  */
 import { Injectable } from '@nestjs/common';
 import type { QueryRunner } from 'typeorm';
-import { arrayOf, jsonArrayOf } from '../database/array-literal.js';
+import { namesOf, rowsOf, valuesOf, type Columns } from '../database/columns.js';
 import { runAsOne, type Write } from '../database/prepared.js';
 import type { EventType } from './event-types.js';
 
@@ -40,33 +40,40 @@ export class Outbox {
 
   /** The same as part of a larger statement. */
   insert(happenings: readonly Happening[], at?: Date): Write {
-    const rows: Array<{ event: Happening; ordinal: number; subject: Subject; place: number }> = [];
+    const rows: Told[] = [];
     for (const [ordinal, event] of happenings.entries()) {
       for (const [place, subject] of event.subjects.entries()) rows.push({ event, ordinal, subject, place });
     }
-    const values = [
-      at ?? null,
-      arrayOf(rows, ({ subject }) => subject.id),
-      arrayOf(rows, ({ ordinal }) => ordinal),
-      arrayOf(rows, ({ place }) => place),
-      arrayOf(rows, ({ event }) => event.type),
-      arrayOf(rows, ({ event }) => event.objectId),
-      arrayOf(rows, ({ subject }) => subject.version),
-      arrayOf(rows, ({ subject }) => subject.balanceMinor),
-      arrayOf(rows, ({ subject }) => subject.heldMinor),
-      jsonArrayOf(rows, ({ event, place }) => (place === 0 ? event.body : undefined)),
-    ];
-    return { ...INSERT_EVENTS, values };
+    return { ...INSERT_EVENTS, values: [at ?? null, ...valuesOf(TOLD, rows)] };
   }
 }
+
+/** What one subject is told of an event. */
+interface Told {
+  event: Happening;
+  /** Place of the event among those of its transaction. */
+  ordinal: number;
+  subject: Subject;
+  /** Place of the subject among those of the event. */
+  place: number;
+}
+
+const TOLD: Columns<Told> = {
+  subject_id: ['uuid', ({ subject }) => subject.id],
+  ordinal: ['int', ({ ordinal }) => ordinal],
+  place: ['smallint', ({ place }) => place],
+  type: ['text', ({ event }) => event.type],
+  object_id: ['uuid', ({ event }) => event.objectId],
+  version: ['int', ({ subject }) => subject.version],
+  balance: ['bigint', ({ subject }) => subject.balanceMinor],
+  held: ['bigint', ({ subject }) => subject.heldMinor],
+  body: ['json', ({ event, place }) => (place === 0 ? event.body : undefined)],
+};
 
 const INSERT_EVENTS = {
   name: 'events',
   text: `
   batch AS (INSERT INTO outbox_batches (created_at) VALUES (coalesce($1::timestamptz, clock_now())) RETURNING id),
   told AS (
-  INSERT INTO outbox (batch, subject_id, ordinal, place, type, object_id, version, balance, held, body)
-  SELECT batch.id, event.*
-    FROM batch, unnest($2::uuid[], $3::int[], $4::smallint[], $5::text[], $6::uuid[], $7::int[], $8::bigint[], $9::bigint[],
-                       $10::json[]) AS event)`,
+  INSERT INTO outbox (batch, ${namesOf(TOLD)}) SELECT batch.id, event.* FROM batch, ${rowsOf(TOLD, 2)} event)`,
 };

@@ -1,7 +1,7 @@
 /** The SQL of idempotency keys. A row is written once, with the outcome, and never changed. */
 import { Injectable } from '@nestjs/common';
 import type { QueryRunner } from 'typeorm';
-import { arrayOf, hexArrayOf, jsonArrayOf, textArrayOf } from '../database/array-literal.js';
+import { namesOf, rowsOf, valuesOf, type Columns } from '../database/columns.js';
 import { runPrepared, type Write } from '../database/prepared.js';
 import type { RawRow } from '../database/raw-row.js';
 
@@ -30,7 +30,7 @@ export class IdempotencyStore {
 
   /** Records an outcome. @returns whether the key was still free. */
   async insert(runner: QueryRunner, row: KeyRow, now: Date): Promise<boolean> {
-    const { rowCount } = await runPrepared(runner, INSERT_FREE_KEY, columnsOf([row], now));
+    const { rowCount } = await runPrepared(runner, INSERT_FREE_KEY, [...valuesOf(KEY, [row]), now]);
     return rowCount === 1;
   }
 
@@ -40,20 +40,8 @@ export class IdempotencyStore {
    */
   insertOf(rows: KeyRow[], now: Date): Write {
     const sorted = rows.toSorted((a, b) => compare(a.scope, b.scope) || compare(a.key, b.key));
-    return { name: 'keys', text: `kept AS (${INSERT_KEYS})`, values: columnsOf(sorted, now) };
+    return { name: 'keys', text: `kept AS (${INSERT_KEYS})`, values: [...valuesOf(KEY, sorted), now] };
   }
-}
-
-function columnsOf(rows: KeyRow[], now: Date): unknown[] {
-  return [
-    textArrayOf(rows, (row) => row.scope),
-    textArrayOf(rows, (row) => row.key),
-    hexArrayOf(rows, (row) => row.fingerprint),
-    arrayOf(rows, (row) => row.statusCode),
-    arrayOf(rows, (row) => row.transactionId),
-    jsonArrayOf(rows, (row) => row.body),
-    now,
-  ];
 }
 
 /** A row of `idempotency_keys` (or of a query shaped like it) as an outcome. */
@@ -69,10 +57,16 @@ const FIND_KEY = `
   SELECT clock_time() AS now, k.* FROM (SELECT) one
     LEFT JOIN idempotency_keys k ON k.scope = $1 AND k.key = $2`;
 
+const KEY: Columns<KeyRow> = {
+  scope: ['text', (row) => row.scope],
+  key: ['text', (row) => row.key],
+  fingerprint: ['bytea', (row) => row.fingerprint],
+  status_code: ['smallint', (row) => row.statusCode],
+  transaction_id: ['uuid', (row) => row.transactionId],
+  outcome: ['json', (row) => row.body],
+};
 const INSERT_KEYS = `
-  INSERT INTO idempotency_keys (scope, key, fingerprint, status_code, transaction_id, outcome, created_at)
-  SELECT *, $7::timestamptz
-    FROM unnest($1::text[], $2::text[], $3::bytea[], $4::smallint[], $5::uuid[], $6::json[])`;
+  INSERT INTO idempotency_keys (${namesOf(KEY)}, created_at) SELECT k.*, $7::timestamptz FROM ${rowsOf(KEY)} k`;
 const INSERT_FREE_KEY = { name: 'insert_free_key', text: `${INSERT_KEYS} ON CONFLICT DO NOTHING` };
 
 function compare(a: string, b: string): number {

@@ -43,7 +43,7 @@ export async function answerMetrics(worker: Worker, message: unknown): Promise<v
   const { metricsOfAll: id } = (message ?? {}) as Partial<Question>;
   if (id === undefined) return;
   // Loaded by need: 6 MB that a primary without scrapes does without.
-  const { AggregatorRegistry } = await import('prom-client');
+  const { AggregatorRegistry } = (await import('prom-client')).default;
   aggregator ??= new AggregatorRegistry();
   const text = await aggregator.clusterMetrics().catch(() => undefined);
   if (worker.isConnected()) worker.send({ metricsOfAll: id, text } satisfies Answer, () => undefined);

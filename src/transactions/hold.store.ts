@@ -2,6 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import type { QueryRunner } from 'typeorm';
 import { allSettled } from '../database/all-settled.js';
+import { namesOf, rowsOf, valuesOf, type Columns } from '../database/columns.js';
 import { runPrepared, type Prepared } from '../database/prepared.js';
 import type { RawRow } from '../database/raw-row.js';
 import type { HoldState, HoldStep } from './ledger.js';
@@ -34,32 +35,8 @@ export class HoldStore {
   write(runner: QueryRunner, steps: HoldStep[], now: Date): Promise<unknown>[] {
     const holds = [...new Map(steps.map(({ hold }) => [hold.id, hold])).values()];
     return [
-      runPrepared(runner, WRITE_HOLDS, [
-        holds.map((h) => h.id),
-        holds.map((h) => h.walletId),
-        holds.map((h) => h.amountMinor),
-        holds.map((h) => h.capturedMinor),
-        holds.map((h) => h.status),
-        holds.map((h) => h.expiresAt),
-        holds.map((h) => h.description),
-        holds.map((h) => h.reference),
-        holds.map((h) => (h.metadata ? JSON.stringify(h.metadata) : null)),
-        holds.map((h) => h.actor),
-        holds.map((h) => h.version),
-        now,
-      ]),
-      runPrepared(runner, INSERT_HOLD_CHANGES, [
-        steps.map(({ hold }) => hold.id),
-        steps.map(({ hold }) => hold.version),
-        steps.map(({ action }) => action),
-        steps.map(({ hold }) => hold.amountMinor),
-        steps.map(({ hold }) => hold.capturedMinor),
-        steps.map(({ hold }) => hold.status),
-        steps.map(({ hold }) => hold.expiresAt),
-        steps.map(({ transactionId }) => transactionId),
-        steps.map(({ actor }) => actor),
-        now,
-      ]),
+      runPrepared(runner, WRITE_HOLDS, [...valuesOf(HOLD, holds), now]),
+      runPrepared(runner, INSERT_HOLD_CHANGES, [...valuesOf(HOLD_CHANGE, steps), now]),
     ];
   }
 }
@@ -105,25 +82,45 @@ const READ_NEXT_EXPIRY: Prepared = {
    WHERE wallet_id = ANY($1::uuid[]) AND status = 'active' AND expires_at > $2 GROUP BY wallet_id`,
 };
 
+const HOLD: Columns<HoldState> = {
+  id: ['uuid', (h) => h.id],
+  wallet_id: ['uuid', (h) => h.walletId],
+  amount: ['bigint', (h) => h.amountMinor],
+  captured: ['bigint', (h) => h.capturedMinor],
+  status: ['text', (h) => h.status],
+  expires_at: ['timestamptz', (h) => h.expiresAt],
+  description: ['text', (h) => h.description],
+  reference: ['text', (h) => h.reference],
+  metadata: ['jsonb', (h) => h.metadata],
+  actor: ['text', (h) => h.actor],
+  version: ['int', (h) => h.version],
+};
+
 const WRITE_HOLDS: Prepared = {
   name: 'write_holds',
   text: `
-  INSERT INTO holds (id, wallet_id, amount, captured, status, expires_at, description, reference, metadata, actor,
-                     version, created_at, updated_at)
-  SELECT *, $12::timestamptz, $12::timestamptz
-    FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::timestamptz[], $7::text[],
-                $8::text[], $9::jsonb[], $10::text[], $11::int[])
+  INSERT INTO holds (${namesOf(HOLD)}, created_at, updated_at)
+  SELECT h.*, $12::timestamptz, $12::timestamptz FROM ${rowsOf(HOLD)} h
   ON CONFLICT (id) DO UPDATE
     SET amount = excluded.amount, captured = excluded.captured, status = excluded.status,
         expires_at = excluded.expires_at, version = excluded.version, updated_at = excluded.updated_at`,
 };
 
+const HOLD_CHANGE: Columns<HoldStep> = {
+  hold_id: ['uuid', ({ hold }) => hold.id],
+  version: ['int', ({ hold }) => hold.version],
+  action: ['text', ({ action }) => action],
+  amount: ['bigint', ({ hold }) => hold.amountMinor],
+  captured: ['bigint', ({ hold }) => hold.capturedMinor],
+  status: ['text', ({ hold }) => hold.status],
+  expires_at: ['timestamptz', ({ hold }) => hold.expiresAt],
+  transaction_id: ['uuid', ({ transactionId }) => transactionId],
+  actor: ['text', ({ actor }) => actor],
+};
+
 const INSERT_HOLD_CHANGES: Prepared = {
   name: 'insert_hold_changes',
   text: `
-  INSERT INTO hold_changes (hold_id, version, action, amount, captured, status, expires_at, transaction_id, actor,
-                            created_at)
-  SELECT *, $10::timestamptz
-    FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::timestamptz[],
-                $8::uuid[], $9::text[])`,
+  INSERT INTO hold_changes (${namesOf(HOLD_CHANGE)}, created_at)
+  SELECT c.*, $10::timestamptz FROM ${rowsOf(HOLD_CHANGE)} c`,
 };

@@ -5,7 +5,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type QueryRunner } from 'typeorm';
 import { CONFIG, type Config } from '../config.js';
-import { arrayOf, hexArrayOf, jsonArrayOf, textArrayOf, timeArrayOf } from '../database/array-literal.js';
+import { idsOf, namesOf, rowsOf, valuesOf, type Columns } from '../database/columns.js';
 import { runPrepared, type Prepared, type Write } from '../database/prepared.js';
 import type { RawRow } from '../database/raw-row.js';
 import { foundOutcome, type FoundOutcome } from '../idempotency/idempotency.store.js';
@@ -38,8 +38,8 @@ export class PostingStore {
     passes: boolean,
   ): Promise<Array<{ state: WalletState; updatedAt: Date }>> {
     const { rows } = await runPrepared(runner, passes ? this.readFree : this.readAll, [
-      idArrayOf(ids.filter((id) => !isExternalWalletId(id))),
-      idArrayOf(ids.filter(isExternalWalletId)),
+      idsOf(ids.filter((id) => !isExternalWalletId(id))),
+      idsOf(ids.filter(isExternalWalletId)),
     ]);
     return rows.map((row) => ({ state: walletState(row), updatedAt: row.updated_at }));
   }
@@ -54,12 +54,8 @@ export class PostingStore {
     const real = instructions.filter(({ isDryRun }) => !isDryRun);
     const keyed = real.filter(({ key }) => key !== undefined);
     const keyless = isRetry ? real.filter(({ key }) => key === undefined) : [];
-    const { rows } = await runPrepared(runner, FIND_OUTCOMES, [
-      arrayOf(keyed, ({ id }) => id),
-      textArrayOf(keyed, ({ scope }) => scope),
-      textArrayOf(keyed, ({ key }) => key),
-      arrayOf(keyless, ({ id }) => id),
-    ]);
+    const values = [...valuesOf(ASKED, keyed), idsOf(keyless.map(({ id }) => id))];
+    const { rows } = await runPrepared(runner, FIND_OUTCOMES, values);
     const found = new Map<string, FoundOutcome>();
     for (const row of rows) if (row.asked_by) found.set(row.asked_by, foundOutcome(row));
     return { now: rows[0]!.now as Date, found };
@@ -78,46 +74,18 @@ export class PostingStore {
 
   /** Moves the wallets to their new state. Where one is not at the version read, that is a serialization failure. */
   walletUpdate(wallets: WalletState[], now: Date): Write {
-    const values = [
-      arrayOf(wallets, (w) => w.id),
-      arrayOf(wallets, (w) => w.balanceMinor),
-      arrayOf(wallets, (w) => w.creditedMinor),
-      arrayOf(wallets, (w) => w.heldMinor),
-      timeArrayOf(wallets, (w) => w.holdsExpireAt),
-      arrayOf(wallets, (w) => w.minimumBalanceMinor),
-      arrayOf(wallets, (w) => w.shortfallMinor),
-      arrayOf(wallets, (w) => w.entryCount),
-      hexArrayOf(wallets, (w) => (w.entryCount === 0 ? null : w.lastHash)),
-      arrayOf(wallets, (w) => w.status),
-      arrayOf(wallets, (w) => w.freezeMode),
-      arrayOf(wallets, (w) => w.version),
-      arrayOf(wallets, (w) => w.versionRead),
-      now,
-      wallets.length,
-    ];
-    return { ...UPDATE_WALLETS, values };
+    return { ...UPDATE_WALLETS, values: [...valuesOf(MOVED, wallets), now, wallets.length] };
   }
 
   /** Demands that wallets are still at the version read. Where one is not, that is a serialization failure. */
   walletCheck(wallets: WalletState[]): Write {
-    const values = [arrayOf(wallets, (w) => w.id), arrayOf(wallets, (w) => w.versionRead), wallets.length];
-    return { ...CHECK_WALLETS, values };
+    return { ...CHECK_WALLETS, values: [...valuesOf(UNMOVED, wallets), wallets.length] };
   }
 
   transactionInsert(transactions: PostedTransaction[]): Write {
     const values = [
-      arrayOf(transactions, (t) => t.id),
-      arrayOf(transactions, (t) => t.type),
-      arrayOf(transactions, (t) => t.currency),
-      arrayOf(transactions, (t) => t.amountMinor),
-      textArrayOf(transactions, (t) => t.description),
-      textArrayOf(transactions, (t) => t.reference),
-      jsonArrayOf(transactions, (t) => t.metadata),
-      textArrayOf(transactions, (t) => t.actor),
-      arrayOf(transactions, (t) => t.reversesId),
-      arrayOf(transactions, (t) => t.holdId),
-      textArrayOf(transactions, (t) => t.reason),
-      timeArrayOf(transactions, effectiveApart),
+      ...valuesOf(TRANSACTION, transactions),
+      ...valuesOf(EFFECTIVE, transactions),
       transactions[0]!.createdAt,
     ];
     return { ...INSERT_TRANSACTIONS, values };
@@ -125,27 +93,8 @@ export class PostingStore {
 
   /** All entries of the group at once: the trigger behind them checks zero sum and sequence once. */
   entryInsert(transactions: PostedTransaction[]): Write {
-    const entries: PostedEntry[] = [];
-    const owners: PostedTransaction[] = [];
-    for (const transaction of transactions) {
-      for (const entry of transaction.entries) {
-        entries.push(entry);
-        owners.push(transaction);
-      }
-    }
-    const values = [
-      arrayOf(entries, (e) => e.walletId),
-      arrayOf(entries, (e) => e.seq),
-      arrayOf(entries, (_, i) => owners[i]!.id),
-      arrayOf(entries, (e) => e.leg),
-      arrayOf(entries, (e) => e.amountMinor),
-      arrayOf(entries, (e) => e.balanceAfterMinor),
-      arrayOf(entries, (e) => e.creditedAfterMinor),
-      timeArrayOf(entries, (_, i) => effectiveApart(owners[i]!)),
-      hexArrayOf(entries, (e) => e.hash),
-      transactions[0]!.createdAt,
-    ];
-    return { ...INSERT_ENTRIES, values };
+    const lines = transactions.flatMap((transaction) => transaction.entries.map((entry) => ({ entry, transaction })));
+    return { ...INSERT_ENTRIES, values: [...valuesOf(ENTRY, lines), transactions[0]!.createdAt] };
   }
 }
 
@@ -153,8 +102,6 @@ export class PostingStore {
 function effectiveApart({ effectiveAt, createdAt }: PostedTransaction): Date | null {
   return effectiveAt.getTime() === createdAt.getTime() ? null : effectiveAt;
 }
-
-const idArrayOf = (ids: string[]) => arrayOf(ids, (id) => id);
 
 function walletState(row: RawRow): WalletState {
   return {
@@ -213,12 +160,18 @@ function readWalletsSql(dataSource: DataSource, locking: Config['locking'], onLo
  * it one index probe a key: a plain join, planned while the table was small, went on scanning the whole table (one
  * lonely debit cost PostgreSQL 2.5 ms instead of 0.9).
  */
+const ASKED: Columns<Instruction> = {
+  id: ['uuid', ({ id }) => id],
+  scope: ['text', ({ scope }) => scope],
+  key: ['text', ({ key }) => key],
+};
+
 const FIND_OUTCOMES: Prepared = {
   name: 'find_outcomes',
   text: `
   SELECT clock.now, found.* FROM (SELECT clock_time() AS now) clock LEFT JOIN (
     SELECT asked.id AS asked_by, k.fingerprint, k.status_code, k.transaction_id, k.outcome, k.created_at
-      FROM unnest((SELECT $1::uuid[]), $2::text[], $3::text[]) AS asked (id, scope, key)
+      FROM ${rowsOf(ASKED)} asked
       CROSS JOIN LATERAL (
         SELECT * FROM idempotency_keys WHERE scope = asked.scope AND key = asked.key OFFSET 0
       ) k
@@ -235,12 +188,33 @@ const READ_REVERSED: Prepared = {
    WHERE t.reverses_id = ANY($1::uuid[]) GROUP BY 1, 2`,
 };
 
+const UNMOVED: Columns<WalletState> = {
+  id: ['uuid', (w) => w.id],
+  version: ['int', (w) => w.versionRead],
+};
+
 const CHECK_WALLETS = {
   name: 'unmoved',
   text: `
   unmoved AS (
-  SELECT 1 FROM unnest($1::uuid[], $2::int[]) AS r (id, version) JOIN wallets w ON w.id = r.id AND w.version = r.version)`,
+  SELECT 1 FROM ${rowsOf(UNMOVED)} r JOIN wallets w ON w.id = r.id AND w.version = r.version)`,
   demand: 'demand_rows((SELECT count(*) FROM unmoved), $3)',
+};
+
+const MOVED: Columns<WalletState> = {
+  id: ['uuid', (w) => w.id],
+  balance: ['bigint', (w) => w.balanceMinor],
+  credited: ['bigint', (w) => w.creditedMinor],
+  held: ['bigint', (w) => w.heldMinor],
+  holds_expire_at: ['timestamptz', (w) => w.holdsExpireAt],
+  minimum_balance: ['bigint', (w) => w.minimumBalanceMinor],
+  shortfall: ['bigint', (w) => w.shortfallMinor],
+  entry_count: ['bigint', (w) => w.entryCount],
+  last_hash: ['bytea', (w) => (w.entryCount === 0 ? null : w.lastHash)],
+  status: ['text', (w) => w.status],
+  freeze_mode: ['text', (w) => w.freezeMode],
+  version: ['int', (w) => w.version],
+  version_read: ['int', (w) => w.versionRead],
 };
 
 const UPDATE_WALLETS = {
@@ -251,35 +225,51 @@ const UPDATE_WALLETS = {
      SET balance = m.balance, credited = m.credited, held = m.held, holds_expire_at = m.holds_expire_at,
          minimum_balance = m.minimum_balance, shortfall = m.shortfall, entry_count = m.entry_count,
          last_hash = m.last_hash, status = m.status, freeze_mode = m.freeze_mode, version = m.version, updated_at = $14
-    FROM unnest((SELECT $1::uuid[]), $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::bigint[], $7::bigint[],
-                $8::bigint[], $9::bytea[], $10::text[], $11::text[], $12::int[], $13::int[])
-      AS m (id, balance, credited, held, holds_expire_at, minimum_balance, shortfall,
-            entry_count, last_hash, status, freeze_mode, version, version_read)
+    FROM ${rowsOf(MOVED)} m
    WHERE w.id = m.id AND w.version = m.version_read RETURNING 1)`,
   demand: 'demand_rows((SELECT count(*) FROM moved), $15)',
 };
+
+const TRANSACTION: Columns<PostedTransaction> = {
+  id: ['uuid', (t) => t.id],
+  type: ['text', (t) => t.type],
+  currency: ['text', (t) => t.currency],
+  amount: ['bigint', (t) => t.amountMinor],
+  description: ['text', (t) => t.description],
+  reference: ['text', (t) => t.reference],
+  metadata: ['jsonb', (t) => t.metadata],
+  actor: ['text', (t) => t.actor],
+  reverses_id: ['uuid', (t) => t.reversesId],
+  hold_id: ['uuid', (t) => t.holdId],
+  reason: ['text', (t) => t.reason],
+};
+const EFFECTIVE: Columns<PostedTransaction> = { effective_at: ['timestamptz', effectiveApart] };
 
 const INSERT_TRANSACTIONS = {
   name: 'transactions',
   text: `
   posted AS (
-  INSERT INTO transactions (id, type, currency, amount, description, reference, metadata, actor, reverses_id, hold_id,
-                            reason, effective_at, created_at)
-  SELECT id, type, currency, amount, description, reference, metadata, actor, reverses_id, hold_id, reason,
-         coalesce(effective_at, $13::timestamptz), $13::timestamptz
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::jsonb[], $8::text[],
-                $9::uuid[], $10::uuid[], $11::text[], $12::timestamptz[])
-      AS t (id, type, currency, amount, description, reference, metadata, actor, reverses_id, hold_id, reason,
-            effective_at))`,
+  INSERT INTO transactions (${namesOf(TRANSACTION)}, effective_at, created_at)
+  SELECT ${namesOf(TRANSACTION)}, coalesce(effective_at, $13::timestamptz), $13::timestamptz
+    FROM ${rowsOf({ ...TRANSACTION, ...EFFECTIVE })} t)`,
+};
+
+const ENTRY: Columns<{ entry: PostedEntry; transaction: PostedTransaction }> = {
+  wallet_id: ['uuid', ({ entry }) => entry.walletId],
+  seq: ['bigint', ({ entry }) => entry.seq],
+  transaction_id: ['uuid', ({ transaction }) => transaction.id],
+  leg: ['smallint', ({ entry }) => entry.leg],
+  amount: ['bigint', ({ entry }) => entry.amountMinor],
+  balance_after: ['bigint', ({ entry }) => entry.balanceAfterMinor],
+  credited_after: ['bigint', ({ entry }) => entry.creditedAfterMinor],
+  effective_at: ['timestamptz', ({ transaction }) => effectiveApart(transaction)],
+  hash: ['bytea', ({ entry }) => entry.hash],
 };
 
 const INSERT_ENTRIES = {
   name: 'entries',
   text: `
   entered AS (
-  INSERT INTO entries (wallet_id, seq, transaction_id, leg, amount, balance_after, credited_after, effective_at, hash,
-                       created_at)
-  SELECT *, $10::timestamptz
-    FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::smallint[], $5::bigint[], $6::bigint[], $7::bigint[],
-                $8::timestamptz[], $9::bytea[]))`,
+  INSERT INTO entries (${namesOf(ENTRY)}, created_at)
+  SELECT e.*, $10::timestamptz FROM ${rowsOf(ENTRY)} e)`,
 };

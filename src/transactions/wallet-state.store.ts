@@ -1,6 +1,7 @@
 /** The SQL of status changes and limits on the money path. */
 import { Injectable } from '@nestjs/common';
 import type { QueryRunner } from 'typeorm';
+import { namesOf, rowsOf, valuesOf, type Columns } from '../database/columns.js';
 import { runPrepared, type Prepared } from '../database/prepared.js';
 import type { RawRow } from '../database/raw-row.js';
 import type { LimitState, StatusChange } from './ledger.js';
@@ -15,28 +16,11 @@ export class WalletStateStore {
 
   /** Writes what is used. The wallets move in the same transaction, so their versions guard these rows too. */
   async updateLimits(runner: QueryRunner, limits: LimitState[]): Promise<void> {
-    await runPrepared(runner, UPDATE_LIMITS, [
-      limits.map((l) => l.walletId),
-      limits.map((l) => l.day),
-      limits.map((l) => l.dayTotalMinor),
-      limits.map((l) => l.dayCount),
-      limits.map((l) => l.month),
-      limits.map((l) => l.monthTotalMinor),
-      limits.map((l) => l.monthCount),
-    ]);
+    await runPrepared(runner, UPDATE_LIMITS, valuesOf(USE, limits));
   }
 
   async insertStatusChanges(runner: QueryRunner, changes: StatusChange[]): Promise<void> {
-    await runPrepared(runner, INSERT_STATUS_CHANGES, [
-      changes.map((c) => c.id),
-      changes.map((c) => c.walletId),
-      changes.map((c) => c.status),
-      changes.map((c) => c.freezeMode),
-      changes.map((c) => c.reason),
-      changes.map((c) => c.actor),
-      changes.map((c) => c.transactionId),
-      changes[0]!.createdAt,
-    ]);
+    await runPrepared(runner, INSERT_STATUS_CHANGES, [...valuesOf(STATUS_CHANGE, changes), changes[0]!.createdAt]);
   }
 }
 
@@ -64,21 +48,39 @@ export const SELECT_LIMITS = `SELECT *, day::text AS day_text, month::text AS mo
 
 const READ_LIMITS: Prepared = { name: 'read_limits', text: `${SELECT_LIMITS} WHERE wallet_id = ANY($1::uuid[])` };
 
+const USE: Columns<LimitState> = {
+  wallet_id: ['uuid', (l) => l.walletId],
+  day: ['date', (l) => l.day],
+  day_total: ['bigint', (l) => l.dayTotalMinor],
+  day_count: ['int', (l) => l.dayCount],
+  month: ['date', (l) => l.month],
+  month_total: ['bigint', (l) => l.monthTotalMinor],
+  month_count: ['int', (l) => l.monthCount],
+};
+
 const UPDATE_LIMITS: Prepared = {
   name: 'update_limits',
   text: `
   UPDATE wallet_limits l
      SET day = u.day, day_total = u.day_total, day_count = u.day_count,
          month = u.month, month_total = u.month_total, month_count = u.month_count
-    FROM unnest($1::uuid[], $2::date[], $3::bigint[], $4::int[], $5::date[], $6::bigint[], $7::int[])
-      AS u (wallet_id, day, day_total, day_count, month, month_total, month_count)
+    FROM ${rowsOf(USE)} u
    WHERE l.wallet_id = u.wallet_id`,
+};
+
+const STATUS_CHANGE: Columns<StatusChange> = {
+  id: ['uuid', (c) => c.id],
+  wallet_id: ['uuid', (c) => c.walletId],
+  status: ['text', (c) => c.status],
+  freeze_mode: ['text', (c) => c.freezeMode],
+  reason: ['text', (c) => c.reason],
+  actor: ['text', (c) => c.actor],
+  transaction_id: ['uuid', (c) => c.transactionId],
 };
 
 const INSERT_STATUS_CHANGES: Prepared = {
   name: 'insert_status_changes',
   text: `
-  INSERT INTO wallet_status_changes (id, wallet_id, status, freeze_mode, reason, actor, transaction_id, created_at)
-  SELECT *, $8::timestamptz
-    FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[])`,
+  INSERT INTO wallet_status_changes (${namesOf(STATUS_CHANGE)}, created_at)
+  SELECT c.*, $8::timestamptz FROM ${rowsOf(STATUS_CHANGE)} c`,
 };
