@@ -13,7 +13,7 @@ import { ACCESS_TOKEN, API_KEY } from './auth/access.js';
 import { Problem } from './errors.js';
 import { InFlight } from './in-flight.js';
 import { readAmountsToTheDigit } from './json.body.js';
-import { declareUnreadable } from './openapi.js';
+import { declareHeaders, declareUnreadable } from './openapi.js';
 import { jsonLog, JsonLogger, TextLogger } from './telemetry/log.js';
 import { Metrics } from './telemetry/metrics.js';
 import { RequestRecord } from './telemetry/request.record.js';
@@ -103,7 +103,7 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
     .setLicense('MIT', 'https://opensource.org/license/mit')
     .addServer('/')
     .addBearerAuth(
-      { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'A person who signed in.' },
+      { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'A person who signed in, or an API key.' },
       ACCESS_TOKEN,
     )
     .addApiKey({ type: 'apiKey', in: 'header', name: 'X-API-Key', description: 'A server or an operator.' }, API_KEY)
@@ -132,6 +132,7 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
       operation.security ??= [];
   }
   declareUnreadable(document);
+  declareHeaders(document);
   return document;
 }
 

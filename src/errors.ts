@@ -121,7 +121,7 @@ export const ERRORS = {
     title: 'The wallet exists',
     retryable: false,
     cause: 'A user has one wallet for each currency and label, and this one is there.',
-    fix: 'Use the existing wallet, or open one with another `label`.',
+    fix: 'Use the existing wallet, or open one with another `label`. A closed wallet keeps its name for its history.',
   },
   too_many_wallets: {
     status: 409,
@@ -227,14 +227,14 @@ export const ERRORS = {
     title: 'The first credit is under the minimum balance',
     retryable: false,
     cause: 'The first credit of a wallet must lift it to its minimum balance.',
-    fix: 'Credit at least the minimum balance, or open the wallet with a lower one.',
+    fix: 'Credit at least the minimum balance, or lower it: PATCH the wallet with `minimum_balance` and a `reason`. A wallet that takes small amounts, such as fees, is best opened with "0".',
   },
   insufficient_funds: {
     status: 422,
     title: 'Not enough money',
     retryable: false,
     cause: 'The available balance (balance less holds) is smaller than the amount.',
-    fix: 'Credit the wallet first, or debit less; then use a new key.',
+    fix: 'Credit the wallet first, or debit less; then use a new key. A reversal may let it go under with `on_shortfall: "allow_negative"`.',
   },
   below_minimum_balance: {
     status: 422,

@@ -97,6 +97,51 @@ export function declareUnreadable({ paths }: OpenAPIObject): void {
 }
 type Responses = Record<string, { description: string; content?: Record<string, object> } | undefined>;
 
+const HEADERS = {
+  ETag: 'The version of what is answered, for `If-Match`.',
+  'Idempotency-Replayed': '`true` where an earlier request with this key was answered so.',
+  'Retry-After': 'Seconds until it is worth another try.',
+  'RateLimit-Policy': 'How many requests in how many seconds.',
+  RateLimit: 'How many of them are left, and for how many seconds.',
+  'WWW-Authenticate': 'How to say who calls.',
+};
+
+/** Documents the headers that answers may have. `X-Request-Id` is on all of them, and said once, in the introduction. */
+export function declareHeaders({ paths, components }: OpenAPIObject): void {
+  const declared = Object.entries(HEADERS).map(([name, description]) => [
+    name,
+    { description, schema: { type: 'string' } },
+  ]);
+  components!.headers = Object.fromEntries(declared) as NonNullable<typeof components>['headers'];
+  const versioned = new Set(
+    Object.entries(components!.schemas as Record<string, { properties?: object }>)
+      .filter(([, { properties }]) => properties && 'version' in properties)
+      .map(([name]) => `#/components/schemas/${name}`),
+  );
+  for (const { parameters, responses } of Object.values(paths).flatMap(
+    (methods) => Object.values(methods) as Operation[],
+  )) {
+    const isKeyed = parameters?.some(({ name }) => name === 'Idempotency-Key') ?? false;
+    for (const [status, response] of Object.entries(responses)) {
+      const names: Array<keyof typeof HEADERS> = [];
+      if (versioned.has(response.content?.['application/json']?.schema?.$ref ?? '')) names.push('ETag');
+      if (isKeyed && status < '500' && !['401', '403', '429'].includes(status)) names.push('Idempotency-Replayed');
+      if (['429', '503'].includes(status)) names.push('Retry-After');
+      if (status === '429') names.push('RateLimit-Policy', 'RateLimit');
+      if (['401', '403'].includes(status)) names.push('WWW-Authenticate');
+      for (const name of names) (response.headers ??= {})[name] = { $ref: `#/components/headers/${name}` };
+    }
+  }
+}
+
+interface Operation {
+  parameters?: Array<{ name: string }>;
+  responses: Record<
+    string,
+    { headers?: Record<string, object>; content?: Record<string, { schema?: { $ref?: string } }> }
+  >;
+}
+
 function problemExample(code: ErrorCode) {
   const errors = code === 'validation_failed' ? [{ field: 'amount', message: 'must be more than zero' }] : undefined;
   const detail = errors ? 'amount must be more than zero' : ERRORS[code].cause;

@@ -64,7 +64,9 @@ function tooLong(value: unknown): string | undefined {
 /** An ISO 4217 code with a minor unit. */
 export function IsCurrency() {
   return rule('isCurrency', (value) =>
-    CURRENCIES.has(value as string) ? undefined : 'must be an ISO 4217 code of a currency, such as "INR"',
+    CURRENCIES.has(value as string)
+      ? undefined
+      : 'must be an ISO 4217 code of a currency in capital letters, such as "INR"',
   );
 }
 
@@ -191,7 +193,10 @@ function rule(name: string, problemOf: (value: unknown) => string | undefined): 
     name,
     validator: {
       validate: (value) => problemOf(value) === undefined,
-      defaultMessage: (args) => problemOf(args?.value) ?? 'is wrong',
+      defaultMessage: (args) => {
+        const problem = problemOf(args?.value) ?? 'is wrong';
+        return args?.value === undefined ? `is missing: it ${problem}` : problem;
+      },
     },
   });
 }

@@ -127,13 +127,13 @@ describe('API keys', () => {
     expect(answer(await read(mighty.secret!))).toBe(200);
   });
 
-  it('that are bound in time and place make none that are less so', async () => {
+  it('that are bound in time, place and number make none that are less so', async () => {
     const expires_at = new Date(Date.now() + 60_000).toISOString();
     const bound = { scopes: ['keys:admin', 'users:read'], role: undefined, expires_at };
-    const maker = await make({ ...bound, allowed_addresses: ['127.0.0.0/8', '::1'] });
+    const maker = await make({ ...bound, allowed_addresses: ['127.0.0.0/8', '::1'], requests_per_minute: 100 });
     const free = await make({ role: undefined, scopes: ['users:read'] });
     const scopes = ['users:read'];
-    const within = { scopes, expires_at, allowed_addresses: ['127.0.0.1', '127.1.0.0/16'] };
+    const within = { scopes, expires_at, allowed_addresses: ['127.0.0.1', '127.1.0.0/16'], requests_per_minute: 100 };
     for (const wanted of [
       { ...within, expires_at: undefined },
       { ...within, expires_at: new Date(Date.now() + 120_000).toISOString() },
@@ -141,6 +141,8 @@ describe('API keys', () => {
       { ...within, allowed_addresses: ['127.0.0.1', '10.0.0.1'] },
       { ...within, allowed_addresses: ['126.0.0.0/7'] },
       { ...within, allowed_addresses: ['::/64'] },
+      { ...within, requests_per_minute: undefined },
+      { ...within, requests_per_minute: 101 },
     ]) {
       const refused = await call(maker.secret!, 'POST', '/v1/api-keys', { name: 'more', reason: 'more', ...wanted });
       expect(answer(refused)).toBe('403 insufficient_scope');

@@ -48,7 +48,10 @@ describe('without the scope for it', () => {
   it('no debit, original call or item of a batch lowers a minimum balance', async () => {
     const { wallet } = await open();
     const debit = app.get(TransactionsService);
-    const refusal = ['minimum_balance_not_lowered', 'The minimum balance of the wallet is 50.00 INR.'];
+    const refusal = [
+      'minimum_balance_not_lowered',
+      'The minimum balance of the wallet is 50.00 INR; to lower it takes wallets:admin and a reason.',
+    ];
     expect(await refusalOf(debit.debit(wallet.id, lower, caller()))).toEqual(refusal);
     const classic = { amount: 1, minimum_balance: 49.99 };
     expect(await refusalOf(debit.debit(wallet.id, classic, caller(), false, 'the original call'))).toEqual(refusal);

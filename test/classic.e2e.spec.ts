@@ -74,7 +74,9 @@ describe('the six original calls', () => {
   it('answer mistakes with {"error": …} and 400', async () => {
     const nobody = '0199a3c2-9b1e-7f3a-8c55-0d6b2f4e7a90';
     expect(await send('POST', '/register', { phone_number: '1234567890' })).toBe('400 {"error":"User already exists"}');
-    expect(await send('POST', '/register', {})).toMatch(/^400 \{"error":"phone_number must be a text"\}$/);
+    expect(await send('POST', '/register', {})).toMatch(
+      /^400 \{"error":"phone_number is missing: it must be a text"\}$/,
+    );
     expect(await send('POST', '/register', '{')).toMatch(/^400 \{"error":"/);
     expect(await send('POST', '/wallet/create', { user_id: nobody })).toBe('400 {"error":"User not found"}');
     expect(await send('POST', '/wallet/credit', { wallet_id: nobody, amount: 1 })).toBe(
@@ -84,7 +86,7 @@ describe('the six original calls', () => {
       /^400 \{"error":"amount must be/,
     );
     expect(await send('GET', `/wallet/balance/${nobody}`)).toBe('400 {"error":"Wallet not found"}');
-    expect(await send('GET', '/wallet/transactions')).toMatch(/^400 \{"error":"wallet_id must be/);
+    expect(await send('GET', '/wallet/transactions')).toMatch(/^400 \{"error":"wallet_id is missing: it must be/);
   });
 
   it('keep the exact balance under five writers of a hundred debits each', async () => {

@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { networkOf } from '../src/auth/send-limits.js';
+import { expectStatus } from './support/client.js';
 import { CommitCutter } from './support/proxy.js';
 import { startService, TestDatabase, type Service } from './support/service.js';
-import { askForCode, Gateway, tryCode } from './support/sign-in.js';
+import { askForCode, Gateway, refresh, signIn, tryCode } from './support/sign-in.js';
 
 /** 10,000 for the long run. */
 const PUMPED = Number(process.env.CODES_PUMPED ?? 1_000);
@@ -109,6 +110,31 @@ describe('limits of one-time codes', () => {
     expect([status, body.code, headers.get('retry-after')]).toEqual([503, 'overloaded', '5']);
     expect((await service.api.get('/health/ready')).status).toBe(200);
     gateway.answer = (response) => response.end();
+  });
+
+  it('count nothing, send nothing and use nothing up where the answer has gone out already', async () => {
+    service = await startService(
+      gateway.env({ SIGN_UP: 'open', REQUEST_DEADLINE_MS: '1000', CODES_PER_NUMBER_HOUR: '2' }),
+      { quiet: true },
+    );
+    const { refresh_token } = await signIn(service, gateway, number(1));
+    const { id } = expectStatus(201, await askForCode(service, number(2)));
+    const { code } = await gateway.message(id);
+    const sent = gateway.messages.length;
+
+    await service.database.query('BEGIN; LOCK TABLE rate_limits');
+    const late = await Promise.all([
+      ...Array.from({ length: 3 }, () => askForCode(service!, number(3))),
+      ...[tryCode(service, id, code), refresh(service, refresh_token)],
+    ]);
+    await service.database.query('ROLLBACK');
+    expect(late.map(({ status, body }) => `${status} ${body.code}`)).toEqual(Array(5).fill('503 deadline_exceeded'));
+    await pause(500); // what was in the middle of it goes on until it asks
+    expect(gateway.messages).toHaveLength(sent);
+    expect(await service.database.query('SELECT FROM refresh_tokens WHERE used_at IS NOT NULL')).toEqual([]);
+    expect((await askForCode(service, number(3))).status).toBe(201);
+    expect((await tryCode(service, id, code)).status).toBe(201);
+    expect((await refresh(service, refresh_token)).status).toBe(201);
   });
 
   it('let nobody through while the database is away', async () => {

@@ -1,12 +1,13 @@
 /** Who may watch a balance, and for how long: as long as they may read the wallet. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expectStatus } from './support/client.js';
 import { insertKey } from './support/keys.js';
 import { bearer, signIn, startSecured, type Tokens } from './support/secured.js';
 import { StreamReader } from './support/stream.js';
-import type { Service } from './support/service.js';
+import { startService, type Service } from './support/service.js';
 
 describe('live balances of a secured service', () => {
   let service: Service;
@@ -95,12 +96,29 @@ describe('live balances of a secured service', () => {
     expect(code(await watch(owner.access_token))).toBe('unauthenticated');
   }, 30_000);
 
-  it('are twenty for a person', async () => {
+  it('are twenty for a person: the oldest gives way, which may be of a phone that is long gone', async () => {
     const tokens = await signIn(service, '+919812300001');
-    const all = await Promise.all(Array.from({ length: 20 }, () => watch(tokens.access_token)));
-    expect(all.map(({ status }) => status)).toEqual(all.map(() => 200));
-    expect(code(await watch(tokens.access_token))).toBe('too_many_streams');
-    all[0]!.close();
-    for (let status = 0; status !== 200;) ({ status } = await watch(tokens.access_token));
+    const oldest = await watch(tokens.access_token);
+    const all = await Promise.all(Array.from({ length: 19 }, () => watch(tokens.access_token)));
+    expect((await watch(tokens.access_token)).status).toBe(200);
+    await oldest.until(({ isEnded }) => isEnded);
+    expect(all.map(({ isEnded }) => isEnded)).toEqual(all.map(() => false));
+  });
+
+  it('that are being opened when the process is told to stop end at once, and it with them', async () => {
+    const stopped = await startService({}, { quiet: true });
+    const { id } = await stopped.api.newWallet();
+    await stopped.database.query('BEGIN; LOCK TABLE wallets');
+    const opening = StreamReader.open(`${stopped.api.url}/v1/wallets/${id}/stream`);
+    await delay(300);
+    const exit = once(stopped.process, 'exit');
+    stopped.process.kill('SIGTERM');
+    await delay(300);
+    await stopped.database.query('ROLLBACK');
+    const began = performance.now();
+    await (await opening).until(({ isEnded }) => isEnded, 5_000);
+    expect(await exit).toEqual([0, null]);
+    expect(performance.now() - began).toBeLessThan(5_000);
+    await stopped.stop();
   });
 });

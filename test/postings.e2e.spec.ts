@@ -210,12 +210,13 @@ describe('postings', () => {
       expectStatus(201, await service.api.debit(wallet.id, '1.00'));
       expect((await service.api.wallet(wallet.id)).version).toBe(version);
     }
-    const stale = await service.api.call<{ code: string }>(
+    const stale = await service.api.call<{ code: string; detail: string }>(
       'POST',
       `/v1/wallets/${wallet.id}/debits`,
       { amount: 1 },
       last,
     );
     expect(stale.body.code).toBe('precondition_failed');
+    expect(stale.body.detail).toMatch(/^Wallet \S+ is at version \d+, not \d+\.$/);
   });
 });

@@ -141,6 +141,16 @@ describe('the posting rules', () => {
     expect(outcome(a, b, amountMinor, more)).toBe(expected);
   });
 
+  it.each<[string, Partial<WalletState>, Partial<WalletState>, RegExp]>([
+    ['the one that pays', {}, {}, /^Wallet a: .* is available, /],
+    ['the one that is paid', { balanceMinor: 100n }, { minimumBalanceMinor: 60n }, /^Wallet b: The first credit must /],
+    ['once', {}, { status: 'closed' }, /^Wallet b is closed\.$/],
+    ['none where only one can be meant', {}, { kind: 'external' }, /^0\.00 INR is available, /],
+  ])('name the wallet that is in the way: %s', (_, a, b, detail) => {
+    const [refused] = decideAll(ledgerOf(wallet('a', a), wallet('b', b)), [move('a', 'b', 1n)]);
+    expect(refused).toMatchObject({ kind: 'refused', detail: expect.stringMatching(detail) });
+  });
+
   it('lets each posting of a group see those before it, and a refusal disturb nobody', () => {
     const ledger = ledgerOf(wallet('a', { balanceMinor: 100n }), wallet('b'));
     const outcomes = decideAll(ledger, [

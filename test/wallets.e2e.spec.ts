@@ -37,7 +37,12 @@ describe('wallets', () => {
     expect((await open({})).body).toMatchObject({ status: 422, errors: [{ field: 'label' }] });
     const fees = expectStatus(201, await open({ label: 'fees', minimum_balance: 0 }));
     expect(fees).toMatchObject({ user_id: null, kind: 'customer' });
-    expect((await open({ label: 'fees' })).body.code).toBe('wallet_exists');
+    const { body } = await open({ label: 'fees' });
+    expect([body.code, body.detail]).toEqual(['wallet_exists', `There is a wallet "fees" in INR already: ${fees.id}.`]);
+    expectStatus(201, await service.api.post(`/v1/wallets/${fees.id}/close`, { reason: 'moved' }));
+    expect((await open({ label: 'fees' })).body.detail).toBe(
+      `There is a wallet "fees" in INR: ${fees.id}, which is closed, and keeps its name.`,
+    );
   });
 
   it('says what is wrong with a request', async () => {

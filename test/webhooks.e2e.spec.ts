@@ -9,7 +9,7 @@ import type {
   WebhookSecretBody,
 } from '../src/webhooks/webhooks.dto.js';
 import { expectStatus, type Problem } from './support/client.js';
-import { Receiver, type Answering } from './support/receiver.js';
+import { eventually, Receiver, type Answering } from './support/receiver.js';
 import { startService, type Service } from './support/service.js';
 
 type Extra = Record<string, unknown>;
@@ -48,13 +48,6 @@ describe('webhooks', () => {
       200,
       await service.api.get<{ data: WebhookDeliveryBody[] }>(`/v1/webhook-endpoints/${id}/deliveries?${query}`),
     ).data;
-  async function eventually<T>(look: () => Promise<T>, holds: (found: T) => boolean, ms = 10_000): Promise<T> {
-    for (const end = Date.now() + ms; ; await delay(20)) {
-      const found = await look();
-      if (holds(found)) return found;
-      if (Date.now() > end) throw new Error(`in vain: ${JSON.stringify(found)}`);
-    }
-  }
 
   it('bring what GET /v1/events tells, signed as the official library wants it', async () => {
     const receiver = await receive();
@@ -197,6 +190,11 @@ describe('webhooks', () => {
     await isDisabled();
     expect(receiver.received.slice(tried).map((again) => again.id)).toEqual(Array(tried).fill(first));
 
+    // Nor is it forgotten where an operator gives it up for a while.
+    for (const status of ['active', 'disabled']) expectStatus(200, await change(id, { status }));
+    const trial = await service.api.post<Problem>(`/v1/webhook-endpoints/${id}/test`, undefined);
+    expect([trial.status, trial.body.code]).toEqual([409, 'webhook_endpoint_disabled']);
+
     isDown = false;
     expectStatus(200, await change(id, { status: 'active' }));
     await receiver.until(({ taken }) => taken.length === 4);
@@ -281,6 +279,7 @@ describe('webhooks', () => {
     expect((await service.api.actsOn(id)).map(({ details }) => details?.deliveries)).toEqual([0, 5, 1, undefined]);
     expect((await replay({})).status).toBe(422);
     expect((await replay({ event_id: one.id, from })).status).toBe(422);
+    expect((await replay({ from, before: from })).body.detail).toBe('before must be after from');
   });
 
   it('can be asked for again from the command line', async () => {

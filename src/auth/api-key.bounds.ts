@@ -21,10 +21,14 @@ export function demandScopes(scopes: readonly Scope[], caller: Caller): void {
   );
 }
 
-/** That it lasts no longer than the key that makes it, and can be used from nowhere else. @throws {Problem} `insufficient_scope` */
+/** That it lasts no longer than the key that makes it, can be used from nowhere else, and no more often. @throws {Problem} `insufficient_scope` */
 export async function demandBounds(
   runner: QueryRunner,
-  { expiresAt, allowedAddresses }: Pick<ApiKey, 'expiresAt' | 'allowedAddresses'>,
+  {
+    expiresAt,
+    allowedAddresses,
+    requestsPerMinute,
+  }: Pick<ApiKey, 'expiresAt' | 'allowedAddresses' | 'requestsPerMinute'>,
   { scope }: Caller,
 ): Promise<void> {
   if (!scope.startsWith(KEY_SCOPE)) return;
@@ -33,7 +37,13 @@ export async function demandBounds(
     const until = maker.expiresAt.toISOString();
     throw new Problem('insufficient_scope', `A key can last as long as its maker at most: \`expires_at\` by ${until}.`);
   }
-  const { allowedAddresses: outer } = maker;
+  const { allowedAddresses: outer, requestsPerMinute: most } = maker;
+  if (most !== null && (requestsPerMinute === null || requestsPerMinute > most)) {
+    throw new Problem(
+      'insufficient_scope',
+      `A key can be used as often as its maker at most: \`requests_per_minute\` up to ${most}.`,
+    );
+  }
   const isWithin =
     allowedAddresses.length > 0 && allowedAddresses.every((inner) => outer.some((o) => contains(o, inner)));
   if (outer.length > 0 && !isWithin) {

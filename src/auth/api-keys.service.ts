@@ -45,10 +45,11 @@ export class ApiKeysService {
     return this.withSecret(caller, request, async (runner, secret) => {
       // Not before: a repeat may come after that time.
       if (expiresAt && expiresAt <= new Date()) throw Problem.field('expires_at', 'must be in the future');
-      await demandBounds(runner, { expiresAt, allowedAddresses }, caller);
+      const bounds = { expiresAt, allowedAddresses, requestsPerMinute: rate ?? null };
+      await demandBounds(runner, bounds, caller);
       const id = newId();
       await runner.manager.insert(ApiKey, {
-        ...{ id, name, scopes, allowedAddresses, expiresAt, requestsPerMinute: rate ?? null },
+        ...{ id, name, scopes, ...bounds },
         ...{ secretHash: hashOf(secret), secretHint: hintOf(secret), createdBy: caller.scope },
       });
       const details = { name, scopes };

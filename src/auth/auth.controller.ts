@@ -1,5 +1,6 @@
 import { Body, Controller, Delete, Get, Header, Headers, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
 import { ApiCreatedResponse, ApiHeader, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
 import { answer, type Reply } from '../answer.js';
 import { CurrentCaller, type Caller } from '../caller.js';
 import type { ErrorCode } from '../errors.js';
@@ -8,6 +9,7 @@ import { PageQuery } from '../paging.js';
 import { ReasonDto } from '../transactions/wallet-states.dto.js';
 import { UserIdParam } from '../users/users.dto.js';
 import { Needs, Person, Public } from './access.js';
+import { awaitedBy } from './awaited.js';
 import { SessionBody, SessionIdParam, SessionsEndedBody } from './sessions.dto.js';
 import { SessionsService } from './sessions.service.js';
 import { AskForCodeDto, CodeBody, KeySetBody, RefreshDto, SignInDto, TokensBody } from './sign-in.dto.js';
@@ -39,8 +41,12 @@ export class AuthController {
   @ApiOperation({ summary: 'Have a one-time code sent to a phone; known and unknown numbers are answered alike' })
   @ApiCreatedResponse({ type: CodeBody })
   @ApiSignIn('sign_in_not_configured', 'overloaded')
-  askForCode(@Body() dto: AskForCodeDto, @CurrentCaller() caller: Caller): Promise<CodeBody> {
-    return this.signIn.askForCode(dto.phone_number, caller);
+  askForCode(
+    @Body() dto: AskForCodeDto,
+    @CurrentCaller() caller: Caller,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<CodeBody> {
+    return this.signIn.askForCode(dto.phone_number, caller, awaitedBy(reply));
   }
 
   @Post('v1/auth/tokens')
@@ -50,8 +56,13 @@ export class AuthController {
   @ApiCreatedResponse({ type: TokensBody })
   @ApiHeader({ name: 'user-agent', required: false, description: 'Shown in the list of sessions.' })
   @ApiSignIn('code_refused')
-  begin(@Body() dto: SignInDto, @CurrentCaller() caller: Caller, @Headers('user-agent') userAgent?: string) {
-    return this.signIn.signIn(dto, caller, userAgent);
+  begin(
+    @Body() dto: SignInDto,
+    @CurrentCaller() caller: Caller,
+    @Res({ passthrough: true }) reply: FastifyReply,
+    @Headers('user-agent') userAgent?: string,
+  ): Promise<TokensBody> {
+    return this.signIn.signIn(dto, caller, awaitedBy(reply), userAgent);
   }
 
   @Post('v1/auth/tokens/refresh')
@@ -60,8 +71,12 @@ export class AuthController {
   @ApiOperation({ summary: 'Renew a session: trade a refresh token for new tokens' })
   @ApiCreatedResponse({ type: TokensBody })
   @ApiSignIn('refresh_token_refused')
-  refresh(@Body() dto: RefreshDto, @CurrentCaller() caller: Caller): Promise<TokensBody> {
-    return this.signIn.refresh(dto.refresh_token, caller);
+  refresh(
+    @Body() dto: RefreshDto,
+    @CurrentCaller() caller: Caller,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<TokensBody> {
+    return this.signIn.refresh(dto.refresh_token, caller, awaitedBy(reply));
   }
 
   @Post('v1/auth/logout')

@@ -123,8 +123,14 @@ export class Principals {
   private async askDatabase(): Promise<void> {
     const startedAt = performance.now();
     const [row]: RawRow[] = await this.dataSource.query(CHANGED, [this.since ?? null]);
+    const since = new Date(row!.now.getTime() - LATE_COMMIT_SECONDS * 1_000);
+    if (this.since && since < this.since) {
+      // The database's clock was set back, and what has changed since is older than what was asked for.
+      this.forgotten += 1;
+      this.kept.clear();
+    }
     this.forgetOthers(new Map(Object.entries(row!.versions as Record<string, number | null>)));
-    this.since = new Date(row!.now.getTime() - LATE_COMMIT_SECONDS * 1_000);
+    this.since = since;
     this.askedAt = startedAt;
   }
 }

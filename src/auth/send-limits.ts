@@ -13,6 +13,7 @@ import { DataSource } from 'typeorm';
 import { CONFIG, type Config } from '../config.js';
 import { Problem } from '../errors.js';
 import { AuthSecret } from './auth-secret.js';
+import { demandAwaited, type IsAwaited } from './awaited.js';
 import { newTurns } from './turns.js';
 
 const MINUTE_SECONDS = 60;
@@ -49,23 +50,26 @@ export class SendLimits {
    * comes last, so that only what would be sent counts and nobody uses it up with one number.
    * @throws {Problem} `rate_limited`, whether or not anybody has the number.
    */
-  async countCode(phoneNumber: string, address: string): Promise<void> {
-    await this.count(this.perAddress, networkOf(address));
-    await this.count(this.perPrefix, phoneNumber.slice(0, -4));
-    await this.count(this.perNumberHour, phoneNumber);
-    await this.count(this.perNumberDay, phoneNumber);
-    await this.count(this.perDay, 'all');
+  async countCode(phoneNumber: string, address: string, isAwaited: IsAwaited): Promise<void> {
+    await this.count(this.perAddress, networkOf(address), isAwaited);
+    await this.count(this.perPrefix, phoneNumber.slice(0, -4), isAwaited);
+    await this.count(this.perNumberHour, phoneNumber, isAwaited);
+    await this.count(this.perNumberDay, phoneNumber, isAwaited);
+    await this.count(this.perDay, 'all', isAwaited);
   }
 
   /** Counts a code or refresh token that is tried. @throws {Problem} `rate_limited` */
-  async countTry(address: string): Promise<void> {
-    await this.count(this.triesPerAddress, networkOf(address));
+  async countTry(address: string, isAwaited: IsAwaited): Promise<void> {
+    await this.count(this.triesPerAddress, networkOf(address), isAwaited);
   }
 
-  private async count(limiter: RateLimiterPostgres, who: string): Promise<void> {
+  private async count(limiter: RateLimiterPostgres, who: string, isAwaited: IsAwaited): Promise<void> {
     const key = await this.secret.mac('limits', who);
     try {
-      await this.turns(() => limiter.consume(key.toString('base64url')));
+      await this.turns(() => {
+        demandAwaited(isAwaited);
+        return limiter.consume(key.toString('base64url'));
+      });
     } catch (error) {
       if (!(error instanceof RateLimiterRes)) throw error;
       const retryAfterSeconds = Math.max(1, Math.ceil(error.msBeforeNext / 1_000));

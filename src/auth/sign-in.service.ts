@@ -7,6 +7,7 @@ import { inTransaction } from '../database/transaction.js';
 import { Problem } from '../errors.js';
 import { UsersService } from '../users/users.service.js';
 import { AccessTokens } from './access-tokens.js';
+import { demandAwaited, type IsAwaited } from './awaited.js';
 import { CodeDispatch } from './code-dispatch.js';
 import { codeRefused, OneTimeCodes } from './one-time-codes.js';
 import { RefreshTokens } from './refresh-tokens.js';
@@ -41,18 +42,26 @@ export class SignInService {
    * Makes a code and has it sent. Known and unknown numbers are treated alike.
    * @throws {Problem} `validation_failed`, `rate_limited`, `sign_in_not_configured`, `overloaded`
    */
-  async askForCode(text: string, { address = '' }: Caller): Promise<CodeBody> {
+  async askForCode(text: string, { address = '' }: Caller, isAwaited: IsAwaited): Promise<CodeBody> {
     const phoneNumber = this.users.phoneNumber(text);
     this.dispatch.assertReady();
-    await this.limits.countCode(phoneNumber, address);
+    await this.limits.countCode(phoneNumber, address, isAwaited);
     const code = await this.codes.create(phoneNumber);
+    // Whoever was told to ask again has a code of that request.
+    demandAwaited(isAwaited);
+    this.dispatch.assertReady();
     this.dispatch.begin(code);
     return { id: code.id, expires_at: code.expiresAt.toISOString() };
   }
 
   /** Trades a code for a session. @throws {Problem} `rate_limited`, `code_refused` */
-  async signIn({ code_id, code }: SignInDto, { address = '' }: Caller, userAgent?: string): Promise<TokensBody> {
-    await this.limits.countTry(address);
+  async signIn(
+    { code_id, code }: SignInDto,
+    { address = '' }: Caller,
+    isAwaited: IsAwaited,
+    userAgent?: string,
+  ): Promise<TokensBody> {
+    await this.limits.countTry(address, isAwaited);
     const phoneNumber = await this.codes.check(code_id, code);
     const begun = await inTransaction(this.dataSource, async (runner): Promise<Renewed> => {
       await this.codes.consume(runner, code_id);
@@ -60,6 +69,7 @@ export class SignInService {
       if (user?.status !== 'active') throw codeRefused();
       const session = await this.sessions.begin(runner, user.id, { userAgent, address });
       const token = await this.refreshTokens.create(runner, session.id);
+      demandAwaited(isAwaited);
       return { userId: user.id, sessionId: session.id, token, expiresAt: session.expiresAt };
     });
     return this.tokens(begun);
@@ -69,11 +79,12 @@ export class SignInService {
    * Renews a session. A token that comes again when its successor is in use ends it.
    * @throws {Problem} `rate_limited`, `refresh_token_refused`
    */
-  async refresh(token: string, { address = '' }: Caller): Promise<TokensBody> {
-    await this.limits.countTry(address);
+  async refresh(token: string, { address = '' }: Caller, isAwaited: IsAwaited): Promise<TokensBody> {
+    await this.limits.countTry(address, isAwaited);
     const rotation = await inTransaction(this.dataSource, async (runner) => {
       const found = await this.refreshTokens.rotate(runner, token);
       if (found.outcome === 'reused') await this.sessions.endReused(runner, found.sessionId);
+      demandAwaited(isAwaited);
       return found;
     });
     if (rotation.outcome === 'renewed') return this.tokens(rotation);

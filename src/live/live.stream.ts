@@ -31,6 +31,7 @@ export class LiveStream implements Watcher {
   /** Begins with how the wallet stands, or with what came after a place. */
   async open(response: ServerResponse, from: { standing: Change } | { after: EventPlace }): Promise<void> {
     this.response = response;
+    if (this.isOver) return void response.end();
     if ('standing' in from) this.send(from.standing);
     else [this.sent, this.hasMore] = [from.after, true];
     await this.catchUp();

@@ -43,11 +43,18 @@ const PRECEDENCE = Object.keys(ERRORS);
 /** The first reason against a movement, in the order of the error table; nothing where it may pass. */
 export function legsRefusal(ledger: Ledger, legs: readonly Leg[], terms: Terms): Refusal | undefined {
   let first: Refusal | undefined;
-  for (const change of changesOf(legs)) {
+  let firstId = '';
+  const changes = changesOf(legs);
+  for (const change of changes) {
     const reason = changeRefusal(ledger, change, terms);
-    if (reason && (!first || PRECEDENCE.indexOf(reason.code) < PRECEDENCE.indexOf(first.code))) first = reason;
+    if (!reason || (first && PRECEDENCE.indexOf(reason.code) >= PRECEDENCE.indexOf(first.code))) continue;
+    first = reason;
+    firstId = change.walletId;
   }
-  return first;
+  if (!first || first.detail.toLowerCase().includes(`wallet ${firstId}`)) return first;
+  // Where only one can be meant, the caller knows which.
+  const customers = changes.filter(({ walletId }) => ledger.wallet(walletId).kind === 'customer');
+  return customers.length === 1 ? first : { ...first, detail: `Wallet ${firstId}: ${first.detail}` };
 }
 
 function changesOf(legs: readonly Leg[]): Change[] {

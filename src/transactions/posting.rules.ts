@@ -86,7 +86,8 @@ function staleness(ledger: Ledger, posting: Posting): Refusal | undefined {
   if (current === version) return undefined;
   const isSinceExpiry = !('holdId' in posting) && ledger.versionsAfterExpiry.get(walletId) === current;
   if (isSinceExpiry && ledger.wallet(walletId).versionRead === version) return undefined;
-  return refuse('precondition_failed', `It is at version ${current}, not ${version}.`);
+  const what = 'holdId' in posting ? `Hold ${posting.holdId}` : `Wallet ${walletId}`;
+  return refuse('precondition_failed', `${what} is at version ${current}, not ${version}.`);
 }
 
 function move(ledger: Ledger, posting: Movement): Outcome {
@@ -96,7 +97,7 @@ function move(ledger: Ledger, posting: Movement): Outcome {
   if (lowered && posting.loweringReason === undefined) {
     return refuse(
       'minimum_balance_not_lowered',
-      `The minimum balance of the wallet is ${lowered.from} ${lowered.currency}.`,
+      `The minimum balance of the wallet is ${lowered.from} ${lowered.currency}; to lower it takes wallets:admin and a reason.`,
     );
   }
   const terms: Terms = { floorMinor: posting.minimumBalanceMinor, counts: true };

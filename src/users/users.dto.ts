@@ -8,7 +8,7 @@ const PHONE = { description: 'International (+91…), or national digits of the 
 const METADATA = {
   type: 'object' as const,
   additionalProperties: { oneOf: [{ type: 'string' }, { type: 'number' }, { type: 'boolean' }] },
-  description: 'Your own notes: up to 50 names, each with a text, number or boolean.',
+  description: 'Your own notes: up to 50 names of 64 characters, each with a text of 500, a number or a boolean.',
   example: { plan: 'gold' },
 };
 export const API_METADATA = METADATA;

@@ -257,9 +257,11 @@ async function rename(runner: QueryRunner, wallet: Wallet, label: string): Promi
 async function takeName(runner: QueryRunner, name: WalletName): Promise<void> {
   const { walletId, ...key } = name;
   await runner.manager.createQueryBuilder().insert().into(WalletName).values(name).orIgnore().execute();
-  if ((await runner.manager.findOneByOrFail(WalletName, key)).walletId !== walletId) {
-    throw new Problem('wallet_exists', `There is a wallet "${name.label}" in ${name.currency} already.`);
-  }
+  const { walletId: id } = await runner.manager.findOneByOrFail(WalletName, key);
+  if (id === walletId) return;
+  const { status } = await runner.manager.findOneByOrFail(Wallet, { id });
+  const which = status === 'closed' ? `: ${id}, which is closed, and keeps its name` : ` already: ${id}`;
+  throw new Problem('wallet_exists', `There is a wallet "${name.label}" in ${name.currency}${which}.`);
 }
 
 /** Whoever signed in could otherwise fill the database, a wallet a request. @throws {Problem} `too_many_wallets` */

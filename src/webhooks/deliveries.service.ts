@@ -60,6 +60,8 @@ export class DeliveriesService {
       throw Problem.field('event_id', 'or from is needed, and not both');
     if (event !== undefined && before !== undefined)
       throw Problem.field('before', 'is only for a time that begins with from');
+    if (from !== undefined && before !== undefined && Date.parse(before) <= Date.parse(from))
+      throw Problem.field('before', 'must be after from');
     if (event !== undefined && !placeOf(event)) throw Problem.field('event_id', 'must be the id of an event');
     const { types } = await this.webhooks.read(endpointId);
     const request = ['webhooks.replay', endpointId, event, from, before, only];

@@ -129,7 +129,8 @@ export class WebhookLane {
       this.window = this.window.slice(0, most);
       [this.hasMore, this.scan] = [true, undefined];
     }
-    await this.pump();
+    // Stopped, or its lease is over, while it looked: another process may be sending by now.
+    if (this.isOurs) await this.pump();
   }
 
   /** Reads the window anew. What was under way meanwhile is known better here than it was there. */

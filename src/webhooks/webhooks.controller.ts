@@ -110,7 +110,7 @@ export class WebhooksController {
   @Needs('webhooks:admin')
   @ApiOperation({ summary: 'Send an event for trial to an endpoint' })
   @ApiCreatedResponse({ type: WebhookTestBody })
-  @ApiWrite('webhook_endpoint_not_found')
+  @ApiWrite('webhook_endpoint_not_found', 'webhook_endpoint_disabled')
   async test(
     @Param() { endpoint_id }: EndpointIdParam,
     @CurrentCaller() caller: Caller,

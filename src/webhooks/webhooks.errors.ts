@@ -9,6 +9,13 @@ export const WEBHOOK_ERRORS = {
     cause: 'No webhook endpoint has this id, or it was deleted.',
     fix: 'List the endpoints with GET /v1/webhook-endpoints.',
   },
+  webhook_endpoint_disabled: {
+    status: 409,
+    title: 'The webhook endpoint is disabled',
+    retryable: false,
+    cause: 'Nothing is sent to an endpoint that failed for long, or that somebody disabled.',
+    fix: 'Mend the receiver, then make the endpoint active with PATCH {"status": "active"}.',
+  },
   too_many_endpoints: {
     status: 409,
     title: 'Too many webhook endpoints',

@@ -85,3 +85,12 @@ export class Receiver {
     await once(this.server, 'close');
   }
 }
+
+/** What is found, once it is as it should be. */
+export async function eventually<T>(look: () => Promise<T>, holds: (found: T) => boolean, ms = 10_000): Promise<T> {
+  for (const end = Date.now() + ms; ; await delay(20)) {
+    const found = await look();
+    if (holds(found)) return found;
+    if (Date.now() > end) throw new Error(`in vain: ${JSON.stringify(found)}`);
+  }
+}

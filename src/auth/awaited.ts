@@ -1,0 +1,19 @@
+/**
+ * What a sign-in gives is good once and has no key to ask for it again: given to nobody, it is lost, and whoever repeats the request is
+ * taken for a thief or has used up their codes. So it is not given where the answer has gone out meanwhile (its deadline passed, and the
+ * caller was told to repeat it) or the caller hung up.
+ */
+import type { FastifyReply } from 'fastify';
+import { Problem } from '../errors.js';
+
+export type IsAwaited = () => boolean;
+
+/** Whether the answer can still be given. */
+export function awaitedBy(reply: Pick<FastifyReply, 'sent' | 'raw'>): IsAwaited {
+  return () => !reply.sent && !reply.raw.destroyed;
+}
+
+/** @throws {Problem} `deadline_exceeded`, which nobody hears. */
+export function demandAwaited(isAwaited: IsAwaited): void {
+  if (!isAwaited()) throw new Problem('deadline_exceeded', 'Nobody waits for it any more.');
+}
