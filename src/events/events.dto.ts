@@ -46,7 +46,8 @@ export class ListEventsQuery {
 export class EventWalletBody {
   @ApiProperty({ format: 'uuid', example: WALLET_EXAMPLE_ID }) wallet_id: string;
   @ApiProperty({
-    description: 'It rises with every event of the wallet; after 2,000,000,000 it begins again at 1.',
+    description:
+      'Of two balances that with the higher one is newer. What one act tells of has the same, and an act may take several; after 2,000,000,000 it begins again at 1.',
     example: 3,
   })
   version: number;
