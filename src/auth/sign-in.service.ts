@@ -84,7 +84,7 @@ export class SignInService {
     const rotation = await inTransaction(this.dataSource, async (runner) => {
       const found = await this.refreshTokens.rotate(runner, token);
       if (found.outcome === 'reused') await this.sessions.endReused(runner, found.sessionId);
-      demandAwaited(isAwaited);
+      else demandAwaited(isAwaited); // what ends a session that was stolen is done in any case
       return found;
     });
     if (rotation.outcome === 'renewed') return this.tokens(rotation);

@@ -90,6 +90,7 @@ export interface Attempt {
 @Entity('webhook_deliveries')
 @Index('webhook_deliveries_pending_idx', { synchronize: false })
 @Index('webhook_deliveries_endpoint_idx', ['endpointId', 'id'])
+@Index('webhook_deliveries_dead_idx', { synchronize: false })
 @Index('webhook_deliveries_event_idx', ['eventId'])
 @Index('webhook_deliveries_ended_idx', { synchronize: false })
 @Index('webhook_deliveries_once_idx', { synchronize: false })
