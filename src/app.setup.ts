@@ -97,7 +97,7 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
     .setTitle('Asper Wallet')
     .setDescription(
       'Wallets with double entry, holds and a history that adds up. Amounts are decimal strings in the major unit; ' +
-        'errors are RFC 9457 problems; every POST but those of sign-in takes an `Idempotency-Key`.',
+        'errors are RFC 9457 problems; every POST but those of sign-in takes an `Idempotency-Key`; every answer has an `X-Request-Id`.',
     )
     .setVersion('1')
     .setLicense('MIT', 'https://opensource.org/license/mit')

@@ -1,5 +1,5 @@
 import { Body, Controller, Get, Param, Patch, Post, Query, Res } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Needs } from '../auth/access.js';
 import { answer, withETag, type Reply } from '../answer.js';
 import { CurrentCaller, type Caller } from '../caller.js';
@@ -89,6 +89,7 @@ export class HoldsController {
   @Post('holds/:hold_id/captures')
   @Needs('transactions:write')
   @ApiOperation({ summary: 'Capture a hold, whole or in part: the money goes to a wallet or outside' })
+  @ApiBody({ type: CaptureDto, required: false })
   @ApiMoney(TransactionBody, DryRunTransactionBody)
   @ApiWrite(
     ...HOLD_ERRORS,

@@ -1,5 +1,5 @@
 import { Body, Controller, Delete, Get, Param, Patch, Post, Query, Res } from '@nestjs/common';
-import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { answer, withETag, type Reply } from '../answer.js';
 import { Needs } from '../auth/access.js';
 import { CurrentCaller, type Caller } from '../caller.js';
@@ -94,6 +94,7 @@ export class WebhooksController {
   @Post(':endpoint_id/rotate-secret')
   @Needs('webhooks:admin')
   @ApiOperation({ summary: 'Give an endpoint a new secret, shown this once; the one before signs as well for a while' })
+  @ApiBody({ type: RotateWebhookSecretDto, required: false })
   @ApiCreatedResponse({ type: WebhookSecretBody })
   @ApiWrite('webhook_endpoint_not_found', 'sign_in_not_configured')
   @ApiIfMatch()
