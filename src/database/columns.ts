@@ -49,7 +49,7 @@ export function namesOf(columns: Columns<never>): string {
 
 /** The parameters of {@link rowsOf}. */
 export function valuesOf<Row>(columns: Columns<Row>, rows: readonly Row[]): Array<string | null> {
-  return Object.values(columns).map(([type, read]) => arrayOf(rows, read as Read<Row>, LITERALS[type] as Literal));
+  return Object.values(columns).map(([type, read]) => arrayOf(rows, read as Read<Row>, LITERALS[type]));
 }
 
 /** Ids alone, for `= ANY($1)`. */
@@ -57,17 +57,12 @@ export function idsOf(ids: readonly string[]): string {
   return `{${ids.join()}}`;
 }
 
-type Read<Row> = (row: Row) => Values[keyof Values] | null | undefined;
-type Literal = (value: Values[keyof Values]) => string;
+type Value = Values[keyof Values];
+type Read<Row> = (row: Row) => Value | null | undefined;
 
-const asItIs = String;
 const quoted = (text: string) => `"${/["\\]/.test(text) ? text.replace(/["\\]/g, '\\$&') : text}"`;
-const LITERALS: { [Type in keyof Values]: (value: Values[Type]) => string } = {
-  uuid: asItIs,
-  smallint: asItIs,
-  int: asItIs,
-  bigint: asItIs,
-  date: asItIs,
+/** How values are written that cannot stand in an array as they are. */
+const LITERALS: { [Type in keyof Values]?: (value: Values[Type]) => string } = {
   text: quoted,
   timestamptz: (time) => `"${time.toISOString()}"`,
   json: (object) => quoted(JSON.stringify(object)),
@@ -75,14 +70,14 @@ const LITERALS: { [Type in keyof Values]: (value: Values[Type]) => string } = {
   bytea: (digits) => `"\\\\x${digits}"`,
 };
 
-function arrayOf<Row>(rows: readonly Row[], read: Read<Row>, literal: Literal): string | null {
+function arrayOf<Row>(rows: readonly Row[], read: Read<Row>, literal?: (value: never) => string): string | null {
   let text = '';
   let isEmpty = true;
   for (let i = 0; i < rows.length; i++) {
     const value = read(rows[i]!) ?? null;
     if (value !== null) isEmpty = false;
-    if (i > 0) text += ',';
-    text += value === null ? 'NULL' : literal(value);
+    const written = value === null ? 'NULL' : literal ? literal(value as never) : value;
+    text += i === 0 ? `${written as string}` : `,${written as string}`;
   }
   return isEmpty ? null : `{${text}}`;
 }

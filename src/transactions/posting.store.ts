@@ -93,7 +93,8 @@ export class PostingStore {
 
   /** All entries of the group at once: the trigger behind them checks zero sum and sequence once. */
   entryInsert(transactions: PostedTransaction[]): Write {
-    const lines = transactions.flatMap((transaction) => transaction.entries.map((entry) => ({ entry, transaction })));
+    const lines: Line[] = [];
+    for (const transaction of transactions) for (const entry of transaction.entries) lines.push({ entry, transaction });
     return { ...INSERT_ENTRIES, values: [...valuesOf(ENTRY, lines), transactions[0]!.createdAt] };
   }
 }
@@ -254,7 +255,12 @@ const INSERT_TRANSACTIONS = {
     FROM ${rowsOf({ ...TRANSACTION, ...EFFECTIVE })} t)`,
 };
 
-const ENTRY: Columns<{ entry: PostedEntry; transaction: PostedTransaction }> = {
+interface Line {
+  entry: PostedEntry;
+  transaction: PostedTransaction;
+}
+
+const ENTRY: Columns<Line> = {
   wallet_id: ['uuid', ({ entry }) => entry.walletId],
   seq: ['bigint', ({ entry }) => entry.seq],
   transaction_id: ['uuid', ({ transaction }) => transaction.id],
