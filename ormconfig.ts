@@ -3,7 +3,7 @@
  * Entities and migrations stand here by name; there are no globs to miss a file.
  */
 import 'reflect-metadata';
-import pg from 'pg';
+import type { Client } from 'pg';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import { CreateLedger1763800000000 } from './migrations/1763800000000-create-ledger.js';
 import { LifeOfMoney1763900000000 } from './migrations/1763900000000-life-of-money.js';
@@ -49,7 +49,6 @@ const SESSION = 'SET random_page_cost = 1.1; SET jit = off';
 export function databaseOptions(config: Config): DataSourceOptions {
   return {
     type: 'postgres',
-    driver: pg, // or it would look for it at run time: another copy than ours, and another 50 ms
     url: config.databaseUrl,
     entities: [
       ...[User, Wallet, WalletName, WalletLimits, WalletStatusChange],
@@ -79,7 +78,7 @@ export function databaseOptions(config: Config): DataSourceOptions {
       keepAlive: true,
       // Statements that do not wait for one another's results travel together.
       pipeline: true,
-      onConnect: (client: pg.Client) => {
+      onConnect: (client: Client) => {
         sendTogether(client);
         tracing?.watch(client);
         // SECURITY: from here on it may do what the service's statements do, and nothing else.

@@ -125,7 +125,7 @@ export function declareHeaders({ paths, components }: OpenAPIObject): void {
     for (const [status, response] of Object.entries(responses)) {
       const names: Array<keyof typeof HEADERS> = [];
       if (versioned.has(response.content?.['application/json']?.schema?.$ref ?? '')) names.push('ETag');
-      if (isKeyed && status < '500' && !['401', '403', '429'].includes(status)) names.push('Idempotency-Replayed');
+      if (isKeyed && status < '500' && !['401', '429'].includes(status)) names.push('Idempotency-Replayed');
       if (['429', '503'].includes(status)) names.push('Retry-After');
       if (status === '429') names.push('RateLimit-Policy', 'RateLimit');
       if (['401', '403'].includes(status)) names.push('WWW-Authenticate');

@@ -33,7 +33,7 @@ export const TIME_ZONE_RULE = 'an IANA time zone such as "Asia/Kolkata", or "UTC
 /** Whether a text names a time zone: `Asia/Kolkata`, `UTC`. Offsets such as `+05:30` do not: they know no summer. */
 export function isTimeZone(zone: unknown): zone is string {
   if (typeof zone !== 'string' || zone.length > 64 || !ZONE.test(zone)) return false;
-  if (zone === 'UTC') return true;
+  if (zone === 'UTC') return true; // the default: to ask ICU for the first time takes 20 ms of the start
   try {
     days(zone);
     return true;

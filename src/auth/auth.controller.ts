@@ -1,6 +1,5 @@
 import { Body, Controller, Delete, Get, Header, Headers, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
 import { ApiCreatedResponse, ApiHeader, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import type { FastifyReply } from 'fastify';
 import { answer, type Reply } from '../answer.js';
 import { CurrentCaller, type Caller } from '../caller.js';
 import type { ErrorCode } from '../errors.js';
@@ -9,7 +8,7 @@ import { PageQuery } from '../paging.js';
 import { ReasonDto } from '../transactions/wallet-states.dto.js';
 import { UserIdParam } from '../users/users.dto.js';
 import { Needs, Person, Public } from './access.js';
-import { awaitedBy } from './awaited.js';
+import { Awaited, type IsAwaited } from './awaited.js';
 import { SessionBody, SessionIdParam, SessionsEndedBody } from './sessions.dto.js';
 import { SessionsService } from './sessions.service.js';
 import { AskForCodeDto, CodeBody, KeySetBody, RefreshDto, SignInDto, TokensBody } from './sign-in.dto.js';
@@ -44,9 +43,9 @@ export class AuthController {
   askForCode(
     @Body() dto: AskForCodeDto,
     @CurrentCaller() caller: Caller,
-    @Res({ passthrough: true }) reply: FastifyReply,
+    @Awaited() isAwaited: IsAwaited,
   ): Promise<CodeBody> {
-    return this.signIn.askForCode(dto.phone_number, caller, awaitedBy(reply));
+    return this.signIn.askForCode(dto.phone_number, caller, isAwaited);
   }
 
   @Post('v1/auth/tokens')
@@ -59,10 +58,10 @@ export class AuthController {
   begin(
     @Body() dto: SignInDto,
     @CurrentCaller() caller: Caller,
-    @Res({ passthrough: true }) reply: FastifyReply,
+    @Awaited() isAwaited: IsAwaited,
     @Headers('user-agent') userAgent?: string,
   ): Promise<TokensBody> {
-    return this.signIn.signIn(dto, caller, awaitedBy(reply), userAgent);
+    return this.signIn.signIn(dto, caller, isAwaited, userAgent);
   }
 
   @Post('v1/auth/tokens/refresh')
@@ -74,9 +73,9 @@ export class AuthController {
   refresh(
     @Body() dto: RefreshDto,
     @CurrentCaller() caller: Caller,
-    @Res({ passthrough: true }) reply: FastifyReply,
+    @Awaited() isAwaited: IsAwaited,
   ): Promise<TokensBody> {
-    return this.signIn.refresh(dto.refresh_token, caller, awaitedBy(reply));
+    return this.signIn.refresh(dto.refresh_token, caller, isAwaited);
   }
 
   @Post('v1/auth/logout')

@@ -73,7 +73,7 @@ export class LiveService implements OnApplicationBootstrap, BeforeApplicationShu
     if (this.isStopping) {
       throw new Problem('shutting_down', 'This process is stopping.', { retryAfterSeconds: RETRY_AFTER_SECONDS });
     }
-    this.assertRoom(userId);
+    this.assertRoom();
     const lastId = request.headers['last-event-id'];
     const last = lastId === undefined ? undefined : placeOf(String(lastId));
     if (lastId !== undefined && !last)
@@ -94,6 +94,7 @@ export class LiveService implements OnApplicationBootstrap, BeforeApplicationShu
       await this.hub.watch(stream);
       const isResumed = last !== undefined && (await this.queries.isKept(last));
       const from = isResumed ? { after: last } : { standing: await this.queries.standing(walletId) };
+      if (userId !== undefined) this.endOldestOf(userId);
       this.begin(reply);
       if (request.method === 'HEAD') return void raw.end();
       await stream.open(raw, from);
@@ -104,16 +105,18 @@ export class LiveService implements OnApplicationBootstrap, BeforeApplicationShu
     }
   }
 
-  private assertRoom(userId: string | undefined): void {
+  private assertRoom(): void {
     if (this.streams.size >= this.config.streamsMax) {
       throw new Problem('too_many_streams', `This process has ${this.config.streamsMax} streams open.`, {
         retryAfterSeconds: RETRY_AFTER_SECONDS,
       });
     }
-    if (userId === undefined) return;
+  }
+
+  /** For a new one. Readers that have vanished without a word, as phones do, are noticed by TCP after a quarter of an hour. */
+  private endOldestOf(userId: string): void {
     const own = [...this.streams].filter((open) => open.userId === userId);
-    if (own.length < STREAMS_PER_PERSON_MAX) return;
-    // Readers that have vanished without a word, as phones do, are noticed by TCP after a quarter of an hour.
+    if (own.length <= STREAMS_PER_PERSON_MAX) return;
     own[0]!.stream.end();
     this.streams.delete(own[0]!);
   }

@@ -155,10 +155,9 @@ export class WebhooksService {
     return this.idempotency.record(caller, ['webhooks.test', id], async (runner) => {
       const { status, disabledReason } = await lock(runner, id);
       if (status === 'disabled') {
-        const why = disabledReason === null ? '' : ` (${disabledReason})`;
         throw new Problem(
           'webhook_endpoint_disabled',
-          `Webhook endpoint ${id} is disabled${why}; make it active first.`,
+          `Webhook endpoint ${id} is disabled (${disabledReason}); make it active first.`,
         );
       }
       const body = { endpoint_id: id, message: `A trial, asked for by ${caller.scope}.` };
