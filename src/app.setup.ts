@@ -13,7 +13,7 @@ import { ACCESS_TOKEN, API_KEY } from './auth/access.js';
 import { Problem } from './errors.js';
 import { InFlight } from './in-flight.js';
 import { readAmountsToTheDigit } from './json.body.js';
-import { declareHeaders, declareUnreadable } from './openapi.js';
+import { declareErrors, declareHeaders, declareUnreadable } from './openapi.js';
 import { jsonLog, JsonLogger, TextLogger } from './telemetry/log.js';
 import { Metrics } from './telemetry/metrics.js';
 import { RequestRecord } from './telemetry/request.record.js';
@@ -123,6 +123,7 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
       'The six calls of the service that this one succeeds; errors are `{"error": "…"}` with 400.',
     )
     .build();
+  declareErrors();
   const document = SwaggerModule.createDocument(app, about, {
     operationIdFactory: (controller, method) => `${controller.replace('Controller', '').toLowerCase()}_${method}`,
   });

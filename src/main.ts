@@ -49,6 +49,9 @@ async function start(): Promise<void> {
 /** Opens the database, brings its schema up to date, and serves. */
 async function open(onEmbedded: (database: EmbeddedDatabase) => void): Promise<Serving & { config: Config }> {
   const given = readConfig(process.env);
+  // A third of a start is loading the application: it goes on while the database has to do.
+  const application = loadApplication(given);
+  application.catch(() => undefined); // told of when it is awaited
   const embedded = given.databaseUrl
     ? undefined
     : await openEmbedded({ dataDir: given.dataDir, role: 'service', log: say });
@@ -56,11 +59,12 @@ async function open(onEmbedded: (database: EmbeddedDatabase) => void): Promise<S
   const onDatabase = { ...given, databaseUrl: embedded?.url ?? given.databaseUrl };
   const { databaseRole } = await migrate(onDatabase, say);
   const config = { ...onDatabase, databaseRole };
-  const serving = await serveAsConfigured(config);
+  const serving = await (await application)(config);
   return { url: serving.url, stop: () => serving.stop(), config };
 }
 
-async function serveAsConfigured(config: Config): Promise<Serving> {
-  if (config.workers === 1) return import('./serve.js').then(({ serve }) => serve(config));
-  return import('./cluster.js').then(({ serveByWorkers }) => serveByWorkers(config, say));
+async function loadApplication({ workers }: Config): Promise<(config: Config) => Promise<Serving>> {
+  if (workers === 1) return (await import('./serve.js')).serve;
+  const { serveByWorkers } = await import('./cluster.js');
+  return (config) => serveByWorkers(config, say);
 }

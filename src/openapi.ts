@@ -29,28 +29,30 @@ export class ProblemBody {
   @ApiPropertyOptional({ type: [FieldErrorBody] }) errors?: FieldErrorBody[];
 }
 
-/**
- * Documents the errors of an operation: one response for each status, one example for each code. Several on one route add up:
- * Nest joins the descriptions of a status, and keeps the last content.
- */
+/** The errors of each operation. */
+const errorsOf = new Map<object, { codes: Set<ErrorCode>; decorate: (decorator: MethodDecorator) => void }>();
+
+/** Documents the errors of an operation. Several on one route add up. */
 export function ApiErrors(...codes: ErrorCode[]): MethodDecorator {
   return (target, name, descriptor) => {
-    const route = descriptor.value as object;
-    const known = new Set((Reflect.getMetadata(CODES, route) ?? []) as ErrorCode[]);
-    const all = new Set([...known, ...codes, 'internal_error' as const]);
-    Reflect.defineMetadata(CODES, [...all], route);
-    const responses = errorResponses([...all], known).filter(({ description }) => description !== '');
-    applyDecorators(ApiExtraModels(ProblemBody), ...responses.map((response) => ApiResponse(response)))(
-      target,
-      name,
-      descriptor,
-    );
+    const known = errorsOf.get(descriptor);
+    errorsOf.set(descriptor, {
+      codes: new Set([...(known?.codes ?? []), ...codes, 'internal_error']),
+      decorate: (decorator) => void decorator(target, name, descriptor),
+    });
   };
 }
-const CODES = 'errorCodes';
 
-/** @param told codes that a description has already. */
-function errorResponses(codes: readonly ErrorCode[], told: ReadonlySet<ErrorCode> = new Set()) {
+/** Tells Nest of them: one response for each status, one example for each code. A start, which shows nobody the document, does without. */
+export function declareErrors(): void {
+  for (const [descriptor, { codes, decorate }] of errorsOf) {
+    decorate(ApiExtraModels(ProblemBody));
+    for (const response of errorResponses([...codes])) decorate(ApiResponse(response));
+    errorsOf.delete(descriptor); // a second document would say them twice
+  }
+}
+
+function errorResponses(codes: readonly ErrorCode[]) {
   const byStatus = new Map<number, ErrorCode[]>();
   for (const code of codes) {
     const { status } = ERRORS[code];
@@ -58,10 +60,7 @@ function errorResponses(codes: readonly ErrorCode[], told: ReadonlySet<ErrorCode
   }
   return [...byStatus].map(([status, sameStatus]) => ({
     status,
-    description: sameStatus
-      .filter((code) => !told.has(code))
-      .map((code) => `\`${code}\`: ${ERRORS[code].cause}`)
-      .join('\n\n'),
+    description: sameStatus.map((code) => `\`${code}\`: ${ERRORS[code].cause}`).join('\n\n'),
     content: {
       'application/problem+json': {
         schema: { $ref: getSchemaPath(ProblemBody) },

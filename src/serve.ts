@@ -15,8 +15,8 @@ export async function serve(config: Config): Promise<Serving> {
   await startTracing(config);
   const app = await createApp(config);
   await app.init();
-  await returnStartupMemory();
   await app.listen(config.port, config.host);
+  returnStartupMemory();
   const stop = async () => {
     await app.get(InFlight).drain();
     await app.close();
