@@ -1,16 +1,12 @@
 /**
  * A proof that cannot fail proves nothing: the scenarios run here against builds with a bug put in on purpose, and
- * must find it. Each mutant is a copy of the compiled service with a few lines changed.
+ * must find it. Each mutant is a copy of the service as it ships with a few lines changed.
  */
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { bank } from './scenarios/bank.js';
 import { duplicates } from './scenarios/duplicates.js';
-import { earlyAnswer, ENGINE, mutant, removeMutants, WITHOUT_TRIGGERS, type Change } from './support/mutants.js';
+import { earlyAnswer, mutant, removeMutants, WITHOUT_TRIGGERS, type Change } from './support/mutants.js';
 import { startService, TestDatabase, type Service } from './support/service.js';
-
-const STORE = 'src/transactions/posting.store.js';
-const KEYS = 'src/idempotency/idempotency.store.js';
-const RULES = 'src/transactions/legs.rules.js';
 
 async function findings(
   entry: string,
@@ -29,13 +25,13 @@ async function findings(
 }
 
 const runBank = async (services: Service[]) => (await bank(services, { wallets: 8, transfersEach: 20 })).findings;
-const NO_LOCK: Change = [STORE, `query.setLock('pessimistic_write');`, ';'];
+const NO_LOCK: Change = ['query.setLock("pessimistic_write");', ';'];
 const OUTSIDE = `(async () => {
   const other = this.dataSource.createQueryRunner();
   await other.connect();
   try { return await this.store.findOutcomes(other, instructions, isRetry); } finally { await other.release(); }
 })()`;
-const NO_VERSION_GUARD: Change = [STORE, 'AND w.version = m.version_read', ''];
+const NO_VERSION_GUARD: Change = ['AND w.version = m.version_read', ''];
 
 describe('the scenarios', () => {
   afterAll(removeMutants);
@@ -57,7 +53,7 @@ describe('the scenarios', () => {
   });
 
   it('find a floor that is not checked', async () => {
-    const entry = mutant('no-floor', [[RULES, 'if (leftMinor >= floorMinor)', 'if (true)']]);
+    const entry = mutant('no-floor', [['if (leftMinor >= floorMinor)', 'if (true)']]);
     expect((await findings(entry, runBank)).join()).toMatch(/under (its|their) floor/);
   });
 
@@ -68,9 +64,9 @@ describe('the scenarios', () => {
 
   it('find a key that is looked up and recorded outside the transaction', async () => {
     const entry = mutant('key-outside', [
-      [ENGINE, 'this.store.findOutcomes(runner, instructions, isRetry)', OUTSIDE],
-      [KEYS, 'kept AS (${INSERT_KEYS})', 'kept AS (${INSERT_FREE_KEY.text})'],
-      [ENGINE, `lane === 'passing' && !isHalf`, 'false'], // a look-up while waiting for a lock is what goes stale
+      ['this.store.findOutcomes(runner, instructions, isRetry)', OUTSIDE],
+      ['kept AS (${INSERT_KEYS})', 'kept AS (${INSERT_FREE_KEY.text})'],
+      ['lane === "passing" && !isHalf', 'false'], // a look-up while waiting for a lock is what goes stale
     ]);
     const found = await findings(entry, (services) => duplicates(services, { keys: 10 }));
     expect(found.join()).toMatch(/executed 2 times/);

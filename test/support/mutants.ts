@@ -1,27 +1,28 @@
-/** Builds with a bug put in on purpose: a copy of the compiled service with a few lines changed. */
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+/** Builds with a bug put in on purpose: a copy of the service as it ships, with a few lines changed. */
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 // Inside the project, so that the copies find its packages.
 const FOLDER = path.resolve('node_modules/.cache/mutants');
-export const ENGINE = 'src/transactions/posting.engine.js';
 
-/** One place of the build, and what stands there instead. */
-export type Change = [file: string, text: string, by: string];
+/** What stands in one place of `dist/service`, and what stands there instead. */
+export type Change = [text: string, by: string];
 
-/** Copies the build and changes it; each text must stand there exactly once. Returns the entry file. */
+/** Copies the service and changes it; each text must stand there exactly once. Returns the entry file. */
 export function mutant(name: string, changes: Change[]): string {
   const folder = path.join(FOLDER, name);
   mkdirSync(folder, { recursive: true });
-  // File by file: in the bundle the lines would have to be looked for.
-  cpSync('dist', folder, { recursive: true, filter: (source) => path.relative('dist', source) !== 'service' });
-  for (const [file, text, by] of changes) {
-    const at = path.join(folder, file);
-    const parts = readFileSync(at, 'utf8').split(text);
-    if (parts.length !== 2) throw new Error(`${name}: "${text}" stands ${parts.length - 1} times in ${file}`);
-    writeFileSync(at, parts.join(by));
+  cpSync('dist/service', folder, { recursive: true, filter: (source) => !source.endsWith('.map') });
+  const files = readdirSync(folder).map((file) => path.join(folder, file));
+  const code = new Map(files.map((file) => [file, readFileSync(file, 'utf8')]));
+  for (const [text, by] of changes) {
+    const found = [...code].filter(([, lines]) => lines.includes(text));
+    const parts = found[0]?.[1].split(text) ?? [];
+    if (found.length !== 1 || parts.length !== 2) throw new Error(`${name}: "${text}" does not stand there once`);
+    code.set(found[0]![0], parts.join(by));
+    writeFileSync(found[0]![0], parts.join(by));
   }
-  return path.join(folder, 'src/main.js');
+  return path.join(folder, 'main.js');
 }
 
 /** The laws in the database would catch most bugs by themselves; here the scenarios are on trial, not they. */
@@ -41,7 +42,7 @@ export function earlyAnswer(
       group.forEach(({ resolve }, i) => early[i] && resolve(early[i]));
       ${then}
       return early; }`;
-  return [ENGINE, early, answered];
+  return [early, answered];
 }
 
 export function removeMutants(): void {

@@ -87,7 +87,7 @@ it('⚑ R7: answers before COMMIT, and PostgreSQL is killed', async () => {
 
 it('⚑ R8: takes a COMMIT whose answer is lost for done', async () => {
   const lost = 'throw isRefused ? error : new CommitUnknownError(error);';
-  const entry = mutant('torture-lost', [['src/database/transaction.js', lost, 'if (isRefused) throw error;']]);
+  const entry = mutant('torture-lost', [[lost, 'if (isRefused) throw error;']]);
   const database = await TestDatabase.create();
   const cutter = await CommitCutter.start(database.url, 'before');
   const cut = async () => {
