@@ -49,17 +49,16 @@ async function start(): Promise<void> {
 /** Opens the database, brings its schema up to date, and serves. */
 async function open(onEmbedded: (database: EmbeddedDatabase) => void): Promise<Serving & { config: Config }> {
   const given = readConfig(process.env);
-  // A third of a start is loading the application: it goes on while the database has to do.
-  const application = loadApplication(given);
-  application.catch(() => undefined); // told of when it is awaited
-  const embedded = given.databaseUrl
-    ? undefined
-    : await openEmbedded({ dataDir: given.dataDir, role: 'service', log: say });
+  const opening = given.databaseUrl ? undefined : openEmbedded({ dataDir: given.dataDir, role: 'service', log: say });
+  opening?.catch(() => undefined); // told of when it is awaited
+  // A third of a start is loading the application: PostgreSQL starts meanwhile. Not beside a connection, whose time would run out.
+  const serve = await loadApplication(given);
+  const embedded = await opening;
   if (embedded) onEmbedded(embedded);
   const onDatabase = { ...given, databaseUrl: embedded?.url ?? given.databaseUrl };
   const { databaseRole } = await migrate(onDatabase, say);
   const config = { ...onDatabase, databaseRole };
-  const serving = await (await application)(config);
+  const serving = await serve(config);
   return { url: serving.url, stop: () => serving.stop(), config };
 }
 

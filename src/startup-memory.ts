@@ -26,6 +26,6 @@ async function collectGarbage(): Promise<void> {
   if (!inspector) return; // a Node.js that was built without it
   const session = new inspector.Session();
   session.connect();
-  await new Promise<void>((resolve) => session.post('HeapProfiler.collectGarbage', () => resolve()));
-  session.disconnect();
+  // Not at once: while V8 calls back it holds the lock that disconnecting takes, and the process would stand still for good.
+  session.post('HeapProfiler.collectGarbage', () => setImmediate(() => session.disconnect()));
 }

