@@ -6,7 +6,7 @@
 import { performance } from 'node:perf_hooks';
 
 const LOOK_EVERY_MS = 1_000;
-/** Share of a second that a process spends which nobody calls: 0.01 at most. A tenth is some 30 requests. */
+/** Share of a second: some ten requests take it. What goes on by itself stays far below. */
 const QUIET = 0.05;
 
 export function returnStartupMemory(): void {
