@@ -4,6 +4,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { readConfig } from '../src/config.js';
 import { migrate } from '../src/database/migrate.js';
@@ -25,6 +26,8 @@ import { EXTERNAL_STRIPE, openWallets } from './wallets.js';
 
 export const WALLETS = 1_000;
 export const CONNECTIONS = 256;
+/** After this long a process that nobody calls is idle, and has given back the memory that only its start took. */
+export const IDLE_AFTER_MS = 3_000;
 /** Often enough to meet the peak between two collections of garbage. */
 const MEMORY_LOOK_MS = 100;
 
@@ -79,6 +82,13 @@ export class Bench {
   serve(databaseUrl: string, env: Record<string, string> = {}, profiled = false): Promise<Served> {
     const entry = path.resolve(packageFile(), this.options.entry);
     return serve(entry, { DATABASE_URL: databaseUrl, ...env }, this.cleanUp, profiled);
+  }
+
+  /** The same, idle by now. */
+  async serveIdle(databaseUrl: string): Promise<Served> {
+    const service = await this.serve(databaseUrl);
+    await delay(IDLE_AFTER_MS);
+    return service;
   }
 
   /** An access token for each wallet of P1, of its owner. */

@@ -3,14 +3,12 @@ import { randomUUID } from 'node:crypto';
 import { request, type IncomingMessage } from 'node:http';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Bench } from '../bench.js';
+import { IDLE_AFTER_MS, type Bench } from '../bench.js';
 import { MemoryWatch, residentMB } from '../memory.js';
 import type { Row, Sample } from '../row.js';
 import { walletIdOf } from '../wallet-ids.js';
 import { EXTERNAL_STRIPE } from '../wallets.js';
 
-/** After this long a process that nobody calls is idle. */
-const IDLE_AFTER_MS = 3_000;
 const FIRST_201_WITHIN_MS = 30_000;
 const ASK_EVERY_MS = 5;
 

@@ -46,7 +46,7 @@ class LongStatement implements Row {
   }
 
   async measure(bench: Bench): Promise<Sample> {
-    const service = await bench.serve(this.databaseUrl);
+    const service = await bench.serveIdle(this.databaseUrl);
     await linesOf(service.url, bench.options.token, '?end_date=2000-01-01');
     const addedMB = await this.added(service, bench.options.token);
     const addedAgainMB = await this.added(service, bench.options.token);

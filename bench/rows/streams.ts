@@ -37,7 +37,7 @@ export const STREAM_MEMORY: Row = {
   roundsMax: 1,
   goals: [{ figure: 'streamKB', most: 20 }],
   async measure(bench: Bench): Promise<Sample> {
-    const service = await bench.serve(await bench.ledgerWith('streams', WALLETS, 1));
+    const service = await bench.serveIdle(await bench.ledgerWith('streams', WALLETS, 1));
     for (const stream of await openStreams(service.url, STREAMS, bench.options.token)) stream.destroy();
     await delay(SETTLE_MS);
     const before = await residentMB(service.pid);

@@ -47,6 +47,13 @@ export class Lines {
     return this.ready[this.at + ahead];
   }
 
+  /** The current line, and moves on behind it; nothing after the last. */
+  async next(): Promise<Line | undefined> {
+    const line = await this.peek();
+    if (line) this.skip(1);
+    return line;
+  }
+
   /** Moves on by some lines that were seen. */
   skip(count: number): void {
     this.at += count;

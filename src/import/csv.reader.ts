@@ -75,7 +75,6 @@ export class CsvReader {
     for (let line = await this.nextLine(); line; line = await this.nextLine()) {
       const record = await this.readRecord(line);
       if (record.isOpen) return yield* this.rejectRest(line.number, record.problem!);
-      this.lines.skip(record.lineCount);
       yield this.rowOf(record, line.number);
     }
   }
@@ -88,7 +87,7 @@ export class CsvReader {
   private async readHeadings(): Promise<void> {
     const line = await this.nextLine();
     if (!line) throw new Error('The file is empty: its first line must name the columns.');
-    const { fields, lineCount, problem } = await this.readRecord(line);
+    const { fields, problem } = await this.readRecord(line);
     if (problem) {
       throw new Error(
         `The headings cannot be read: ${problem}. The file must be UTF-8 text, and its line ends LF or CRLF.`,
@@ -97,7 +96,6 @@ export class CsvReader {
     this.headings = fields;
     this.columns = columnsOf(fields, this.options.map, this.options.delimiter);
     this.hasBalanceAfter = this.columns.balance_after !== undefined;
-    this.lines.skip(lineCount);
   }
 
   /** The line that the next record begins on, behind blank ones. */
@@ -119,8 +117,7 @@ export class CsvReader {
 
   /** All lines from here on as bad. Each is one field, so that the file of rejects, imported as it is, posts none of it either. */
   private async *rejectRest(first: number, problem: string): AsyncGenerator<Row> {
-    for (let line = await this.lines.peek(); line; line = await this.lines.peek()) {
-      this.lines.skip(1);
+    for (let line = await this.lines.next(); line; line = await this.lines.next()) {
       const reason =
         line.number === first
           ? `${problem}; all from here on may be text of it and is left out`
@@ -129,8 +126,14 @@ export class CsvReader {
     }
   }
 
-  /** The record that begins on a line. */
+  /** The record that begins on a line, and all its lines are behind us; of one with open quotes none is. */
   private async readRecord(first: Line): Promise<CsvRecord> {
+    const record = await this.recordAt(first);
+    if (!record.isOpen) this.lines.skip(record.lineCount);
+    return record;
+  }
+
+  private async recordAt(first: Line): Promise<CsvRecord> {
     const { delimiter } = this.options;
     let { text, problem } = first;
     const open = (why: string) => ({ fields: [], lineCount: 1, problem: why, isOpen: true });
