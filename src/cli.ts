@@ -7,10 +7,11 @@ import { commandConfig, ConfigError } from './config.js';
 import { EmbeddedDatabaseError } from './database/embedded.system.js';
 import { MigrationRefused } from './database/migration-refused.js';
 import { isDatabaseFault } from './database/sqlstate.js';
-import { UsageError, type RawImportOptions } from './import/import.options.js';
+import type { RawImportOptions } from './import/import.options.js';
 import type { RawCheckOptions } from './ledger/check.command.js';
 import { packageFile } from './package-root.js';
 import { saidAll, surviveLostOutput } from './telemetry/say.js';
+import { UsageError } from './usage-error.js';
 
 const EXIT_USAGE = 2;
 const EXIT_FAILED = 1;
@@ -75,7 +76,8 @@ const COMMANDS: Record<string, () => Promise<void>> = {
 };
 
 const asked = process.argv[2] ?? '';
-const declares = Object.hasOwn(COMMANDS, asked) ? [COMMANDS[asked]!] : Object.values(COMMANDS);
+const all = /^(-V|--version)$/.test(asked) ? [] : Object.values(COMMANDS);
+const declares = Object.hasOwn(COMMANDS, asked) ? [COMMANDS[asked]!] : all;
 for (const declare of declares) await declare();
 
 try {

@@ -6,8 +6,8 @@ import { userInfo } from 'node:os';
 import { OPERATOR, type Caller } from './caller.js';
 import { commandConfig } from './config.js';
 import { Problem } from './errors.js';
-import { UsageError } from './import/import.options.js';
 import { withDatabase, withService } from './import/open-service.js';
+import { UsageError } from './usage-error.js';
 
 export const DURATION = 'such as 90d, 24h, 30m or 10s';
 const SECONDS_MAX = 100 * 365 * 86_400;

@@ -1,17 +1,19 @@
 import { describe, expect, it } from '@jest/globals';
 import { newId } from '../src/ids.js';
 
+const V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
 describe('new ids', () => {
   const before = Date.now();
   const ids = Array.from({ length: 20_000 }, newId);
   const after = Date.now();
 
   it('are UUIDs of version 7 that begin with their time', () => {
-    for (const id of ids) {
-      expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    const good = ids.filter((id) => {
       const time = parseInt(id.replace('-', '').slice(0, 12), 16);
-      expect(time >= before && time <= after).toBe(true);
-    }
+      return V7.test(id) && time >= before && time <= after;
+    });
+    expect(good).toHaveLength(ids.length);
   });
 
   it('rise, within a millisecond as well', () => {

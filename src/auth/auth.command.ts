@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { randomBytes } from 'node:crypto';
 import { commandConfig, type Config } from '../config.js';
-import { UsageError } from '../import/import.options.js';
+import { UsageError } from '../usage-error.js';
 import { withDatabase, withService } from '../import/open-service.js';
 import { SIGNS_AFTER_SECONDS, SigningKeys } from './signing-keys.js';
 

@@ -1,6 +1,5 @@
 /** `asper keys`: API keys from the command line. The first one can come from nowhere else. */
 import type { Command } from 'commander';
-import type { Caller } from '../caller.js';
 import { asOperator, DURATION, seconds, valid } from '../command.js';
 import { PAGE_SIZE_MAX } from '../paging.js';
 import {
@@ -41,9 +40,12 @@ export function declareKeys(program: Command): void {
     .option('--rate <number>', 'requests a minute; by default as the service has it')
     .option('--reason <text>', 'why, for the audit log', REASON)
     .option('--json', 'print the whole key as JSON')
-    .action((options: CreateOptions) =>
-      asOperator(ApiKeysService, (service, caller) => create(service, caller, options)),
-    );
+    .action((options: CreateOptions) => {
+      const dto = readCreate(options);
+      return asOperator(ApiKeysService, async (service, caller) =>
+        print((await service.create(dto, caller)).body, options),
+      );
+    });
   keys
     .command('list')
     .description('list the keys, without their secrets')
@@ -55,34 +57,34 @@ export function declareKeys(program: Command): void {
     .option('--overlap <time>', `for how long, ${DURATION}`, '24h')
     .option('--reason <text>', 'why, for the audit log', REASON)
     .option('--json', 'print the whole key as JSON')
-    .action((id: string, options: { overlap: string; reason: string; json?: boolean }) =>
-      asOperator(ApiKeysService, async (service, caller) => {
-        const dto = valid(RotateApiKeyDto, {
-          overlap_seconds: seconds('--overlap', options.overlap),
-          reason: options.reason,
-        });
-        print((await service.rotate(valid(ApiKeyIdParam, { key_id: id }).key_id, dto, caller)).body, options);
-      }),
-    );
+    .action((id: string, options: { overlap: string; reason: string; json?: boolean }) => {
+      const { key_id } = valid(ApiKeyIdParam, { key_id: id });
+      const dto = valid(RotateApiKeyDto, {
+        overlap_seconds: seconds('--overlap', options.overlap),
+        reason: options.reason,
+      });
+      return asOperator(ApiKeysService, async (service, caller) =>
+        print((await service.rotate(key_id, dto, caller)).body, options),
+      );
+    });
   keys
     .command('revoke <id>')
     .description('end a key for good, within five seconds everywhere')
     .requiredOption('--reason <text>', 'why, for the audit log')
-    .action((id: string, options: { reason: string }) =>
-      asOperator(ApiKeysService, async (service, caller) => {
-        const { body } = await service.revoke(
-          valid(ApiKeyIdParam, { key_id: id }).key_id,
-          valid(RevokeApiKeyDto, options),
-          caller,
-        );
+    .action((id: string, options: { reason: string }) => {
+      const { key_id } = valid(ApiKeyIdParam, { key_id: id });
+      const dto = valid(RevokeApiKeyDto, options);
+      return asOperator(ApiKeysService, async (service, caller) => {
+        const { body } = await service.revoke(key_id, dto, caller);
         console.error(`Revoked ${body.id} (${body.name}).`);
-      }),
-    );
+      });
+    });
 }
 
-async function create(service: ApiKeysService, caller: Caller, options: CreateOptions): Promise<void> {
+/** @throws {UsageError} */
+function readCreate(options: CreateOptions): CreateApiKeyDto {
   const expiresInSeconds = options.expiresIn === undefined ? undefined : seconds('--expires-in', options.expiresIn);
-  const dto = valid(CreateApiKeyDto, {
+  return valid(CreateApiKeyDto, {
     name: options.name,
     reason: options.reason,
     ...(options.role !== undefined && { role: options.role }),
@@ -93,7 +95,6 @@ async function create(service: ApiKeysService, caller: Caller, options: CreateOp
     ...(options.allow !== undefined && { allowed_addresses: options.allow }),
     ...(options.rate !== undefined && { requests_per_minute: Number(options.rate) }),
   });
-  print((await service.create(dto, caller)).body, options);
 }
 
 async function list(service: ApiKeysService, { json }: { json?: boolean }): Promise<void> {

@@ -1,10 +1,10 @@
 /** `asper import`: options in, summary and exit code out. */
 import { commandConfig } from '../config.js';
-import { withDatabase, withService } from './open-service.js';
 import { CsvReader } from './csv.reader.js';
 import { dryRun } from './dry-run.js';
-import { readImportOptions, UsageError, type ImportOptions, type RawImportOptions } from './import.options.js';
-import { Importer, type ImportResult } from './importer.js';
+import { UsageError } from '../usage-error.js';
+import { readImportOptions, type ImportOptions, type RawImportOptions } from './import.options.js';
+import type { ImportResult } from './importer.js';
 
 const EXIT = { done: 0, incomplete: 1, interrupted: 130 } as const;
 
@@ -18,6 +18,9 @@ export async function importCommand(file: string, raw: RawImportOptions): Promis
   const options = readImportOptions(file, raw, config);
   const reader = await openReader(options);
   if (options.dryRun) return (await dryRun(reader, options)) === 0 ? EXIT.done : EXIT.incomplete;
+  // Half a second: whoever mistyped an option need not wait for it.
+  const { Importer } = await import('./importer.js');
+  const { withDatabase, withService } = await import('./open-service.js');
   const interrupt = watchForInterrupt();
   try {
     const result = await withDatabase(config, say, (onDatabase) => {

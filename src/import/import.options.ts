@@ -4,10 +4,8 @@ import { openSync, closeSync, statSync, realpathSync } from 'node:fs';
 import type { Config } from '../config.js';
 import { CURRENCIES } from '../currencies.js';
 import { AmountError, parseAmount } from '../money.js';
-import { COLUMNS } from './movement.js';
-
-/** A mistake in the command line, a sentence for the person who typed it. */
-export class UsageError extends Error {}
+import { UsageError } from '../usage-error.js';
+import { COLUMNS } from './columns.js';
 
 /** As commander hands them over. */
 export interface RawImportOptions {

@@ -1,7 +1,7 @@
 /** `asper check --receipt`: does the ledger still say what it said when a receipt was signed? */
 import type { DataSource } from 'typeorm';
 import { readFileSync } from 'node:fs';
-import { UsageError } from '../import/import.options.js';
+import { UsageError } from '../usage-error.js';
 import { verifyJws, type PublicJwk } from './jws.js';
 import type { ReceiptBody } from './receipts.dto.js';
 import { RECEIPT_TYPE } from './receipts.service.js';

@@ -28,20 +28,19 @@ export function declareWebhooks(program: Command): void {
     .option('--from <instant>', 'those since then, such as 2026-01-31T09:30:00Z')
     .option('--before <instant>', 'of those, the ones before then')
     .option('--only <which>', 'dead: of those, the ones that were given up last', 'all')
-    .action((endpoint: string, options: ReplayOptions) =>
-      asOperator(DeliveriesService, async (service, caller) => {
-        const { endpoint_id: id } = valid(EndpointIdParam, { endpoint_id: endpoint });
-        const { event, from, before, only } = options;
-        const dto = valid(ReplayDto, {
-          ...(event !== undefined && { event_id: event }),
-          ...(from !== undefined && { from }),
-          ...(before !== undefined && { before }),
-          ...(event === undefined && { only }),
-        });
+    .action((endpoint: string, { event, from, before, only }: ReplayOptions) => {
+      const { endpoint_id: id } = valid(EndpointIdParam, { endpoint_id: endpoint });
+      const dto = valid(ReplayDto, {
+        ...(event !== undefined && { event_id: event }),
+        ...(from !== undefined && { from }),
+        ...(before !== undefined && { before }),
+        ...(event === undefined && { only }),
+      });
+      return asOperator(DeliveriesService, async (service, caller) => {
         const { deliveries } = (await service.replay(id, dto, caller)).body;
         console.log(`${deliveries} ${deliveries === 1 ? 'delivery is' : 'deliveries are'} on the way.`);
-      }),
-    );
+      });
+    });
 }
 
 async function list(service: WebhooksService, { json }: { json?: boolean }): Promise<void> {
