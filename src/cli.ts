@@ -76,9 +76,8 @@ const COMMANDS: Record<string, () => Promise<void>> = {
 };
 
 const asked = process.argv[2] ?? '';
-const all = /^(-V|--version)$/.test(asked) ? [] : Object.values(COMMANDS);
-const declares = Object.hasOwn(COMMANDS, asked) ? [COMMANDS[asked]!] : all;
-for (const declare of declares) await declare();
+if (Object.hasOwn(COMMANDS, asked)) await COMMANDS[asked]!();
+else if (asked !== '-V' && asked !== '--version') for (const declare of Object.values(COMMANDS)) await declare();
 
 try {
   await program.parseAsync();

@@ -9,6 +9,8 @@ import { ImportBench } from './support/import-bench.js';
 import { bearer, startSecured } from './support/secured.js';
 import type { Service } from './support/service.js';
 
+const NOWHERE = 'postgres://nobody@127.0.0.1:1/nothing';
+
 describe('API keys', () => {
   let service: Service;
   let operator: string;
@@ -68,7 +70,6 @@ describe('API keys', () => {
 
   it.each([
     [['create'], /--name/],
-    [['create', '--name', 'x'], /scopes or role is needed/],
     [['create', '--name', 'x', '--scopes', 'wallets:fly'], /scopes must have nothing but scopes out of/],
     [['create', '--name', 'x', '--role', 'king'], /role must be/],
     [
@@ -77,10 +78,15 @@ describe('API keys', () => {
     ],
     [['create', '--name', 'x', '--role', 'server', '--expires-in', 'soon'], /--expires-in must be a time/],
     [['revoke', 'nothing', '--reason', 'x'], /UUID|uuid/],
-  ])('refuse the command %p', async (args, message) => {
-    const { code, stdout, stderr } = await asper(...args);
+  ])('refuse the command %p, before a database is looked for', async (args, message) => {
+    const { code, stdout, stderr } = await ImportBench.run(['keys', ...args], { DATABASE_URL: NOWHERE });
     expect([code, stdout]).toEqual([2, '']);
     expect(stderr).toMatch(message);
+  });
+
+  it('refuse the command that gives a key nothing to do', async () => {
+    const { code, stdout, stderr } = await asper('create', '--name', 'x');
+    expect([code, stdout, stderr]).toEqual([2, '', expect.stringContaining('scopes or role is needed')]);
   });
 
   it('are shown once: not to a read, not to a repeat, not to whoever has the database', async () => {

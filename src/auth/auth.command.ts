@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 import { randomBytes } from 'node:crypto';
 import { commandConfig, type Config } from '../config.js';
-import { UsageError } from '../usage-error.js';
 import { withDatabase, withService } from '../import/open-service.js';
+import { UsageError } from '../usage-error.js';
 import { SIGNS_AFTER_SECONDS, SigningKeys } from './signing-keys.js';
 
 /** Declares `asper auth new-secret` and `asper auth rotate-keys`. */

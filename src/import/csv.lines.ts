@@ -23,12 +23,12 @@ const QUOTE = 0x22;
 
 /** Lines of a UTF-8 file; a byte order mark and `\r` before `\n` are no part of them. */
 export class Lines {
-  /** Bytes of the file before the current line. */
+  /** Bytes of the file up to the end of the last line that was taken. */
   bytesBehind = 0;
   private readonly chunks: AsyncIterator<Buffer>;
   private readonly decoder = new TextDecoder('utf-8', { fatal: true });
   private ready: Line[] = [];
-  /** Place of the current one among these; those before it are let go with the next chunk, all at once. */
+  /** Place of the next one among these; all are let go with the next chunk. */
   private at = 0;
   private rest: Buffer = Buffer.alloc(0);
   private restTooLong = false;
@@ -41,23 +41,15 @@ export class Lines {
     this.chunks = createReadStream(file)[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   }
 
-  /** The line `ahead` places after the current one, without moving; nothing after the last. */
-  async peek(ahead = 0): Promise<Line | undefined> {
-    while (this.ready.length <= this.at + ahead && !this.ended) await this.readChunk();
-    return this.ready[this.at + ahead];
-  }
-
-  /** The current line, and moves on behind it; nothing after the last. */
+  /** The next line; nothing after the last. */
   async next(): Promise<Line | undefined> {
-    const line = await this.peek();
-    if (line) this.skip(1);
+    while (this.at === this.ready.length && !this.ended) await this.readChunk();
+    const line = this.ready[this.at];
+    if (line) {
+      this.at += 1;
+      this.bytesBehind = line.endByte;
+    }
     return line;
-  }
-
-  /** Moves on by some lines that were seen. */
-  skip(count: number): void {
-    this.at += count;
-    this.bytesBehind = this.ready[this.at - 1]!.endByte;
   }
 
   /** Closes the file before its end. */
@@ -66,7 +58,7 @@ export class Lines {
   }
 
   private async readChunk(): Promise<void> {
-    this.ready.splice(0, this.at);
+    this.ready = [];
     this.at = 0;
     const { value, done } = await this.chunks.next();
     if (done) {

@@ -29,7 +29,8 @@ export interface CsvOptions {
 
 interface CsvRecord {
   fields: string[];
-  lineCount: number;
+  /** As they stand in the file. */
+  lines: Line[];
   /** Why it is bad, whatever its fields are. */
   problem?: string;
   /** Its quotes do not fit together: what comes after it may be text of it. */
@@ -74,7 +75,7 @@ export class CsvReader {
   async *rows(): AsyncGenerator<Row> {
     for (let line = await this.nextLine(); line; line = await this.nextLine()) {
       const record = await this.readRecord(line);
-      if (record.isOpen) return yield* this.rejectRest(line.number, record.problem!);
+      if (record.isOpen) return yield* this.rejectRest(record);
       yield this.rowOf(record, line.number);
     }
   }
@@ -100,8 +101,8 @@ export class CsvReader {
 
   /** The line that the next record begins on, behind blank ones. */
   private async nextLine(): Promise<Line | undefined> {
-    let line = await this.lines.peek();
-    for (; line && isBlank(line); line = await this.lines.peek()) this.lines.skip(1);
+    let line = await this.lines.next();
+    while (line && isBlank(line)) line = await this.lines.next();
     return line;
   }
 
@@ -115,38 +116,33 @@ export class CsvReader {
     return typeof movement === 'string' ? bad(movement) : { movement };
   }
 
-  /** All lines from here on as bad. Each is one field, so that the file of rejects, imported as it is, posts none of it either. */
-  private async *rejectRest(first: number, problem: string): AsyncGenerator<Row> {
-    for (let line = await this.lines.next(); line; line = await this.lines.next()) {
-      const reason =
-        line.number === first
-          ? `${problem}; all from here on may be text of it and is left out`
-          : `left out for the quotes of line ${first}`;
-      yield { bad: { line: line.number, reason, fields: [line.text] } };
-    }
+  /** All lines from those of an open record on as bad. Each is one field, so that the file of rejects, imported as it is, posts none of it either. */
+  private async *rejectRest({ lines, problem }: CsvRecord): AsyncGenerator<Row> {
+    const [first, ...others] = lines as [Line, ...Line[]];
+    const bad = ({ number, text }: Line, reason: string): Row => ({ bad: { line: number, reason, fields: [text] } });
+    yield bad(first, `${problem}; all from here on may be text of it and is left out`);
+    const reason = `left out for the quotes of line ${first.number}`;
+    for (const line of others) yield bad(line, reason);
+    for (let line = await this.lines.next(); line; line = await this.lines.next()) yield bad(line, reason);
   }
 
-  /** The record that begins on a line, and all its lines are behind us; of one with open quotes none is. */
+  /** The record that begins with a line. */
   private async readRecord(first: Line): Promise<CsvRecord> {
-    const record = await this.recordAt(first);
-    if (!record.isOpen) this.lines.skip(record.lineCount);
-    return record;
-  }
-
-  private async recordAt(first: Line): Promise<CsvRecord> {
     const { delimiter } = this.options;
     let { text, problem } = first;
-    const open = (why: string) => ({ fields: [], lineCount: 1, problem: why, isOpen: true });
+    const lines = [first];
+    const open = (why: string) => ({ fields: [], lines, problem: why, isOpen: true });
     if (first.hasLostQuotes) return open(`${problem}, and there are quotes in it`);
     // Nearly every line of a bank's file is of this kind, and 30 times as fast to read.
     if (!text.includes('"')) {
-      return { fields: problem ? [text] : text.split(delimiter).map((field) => field.trim()), lineCount: 1, problem };
+      return { fields: problem ? [text] : text.split(delimiter).map((field) => field.trim()), lines, problem };
     }
-    let lineCount = 1;
-    for (let isOpen = hasOddQuotes(text); isOpen; lineCount++) {
-      const next = await this.lines.peek(lineCount);
+    let isOpen = hasOddQuotes(text);
+    while (isOpen) {
+      const next = await this.lines.next();
       if (!next) return open('a quote is opened and not closed');
-      if (next.hasLostQuotes || lineCount === RECORD_LINES_MAX || text.length > RECORD_LENGTH_MAX) {
+      lines.push(next);
+      if (next.hasLostQuotes || lines.length > RECORD_LINES_MAX || text.length > RECORD_LENGTH_MAX) {
         return open(
           `a quote is opened and not closed within ${RECORD_LINES_MAX} lines and ${RECORD_LENGTH_MAX} characters`,
         );
@@ -163,12 +159,12 @@ export class CsvReader {
         trim: true,
         relax_column_count: true,
       });
-      return { fields: problem ? [text] : records[0]!, lineCount, problem };
+      return { fields: problem ? [text] : records[0]!, lines, problem };
     } catch {
       const misplaced = 'a quote stands where none may be';
       // `John "Jack" Smith`, in a line of its own: nobody takes such quotes for open.
-      const isHarmless = lineCount === 1 && !problem && !text.split(delimiter).some((field) => /^\s*"/.test(field));
-      return isHarmless ? { fields: [text], lineCount, problem: misplaced } : open(misplaced);
+      const isHarmless = lines.length === 1 && !problem && !text.split(delimiter).some((field) => /^\s*"/.test(field));
+      return isHarmless ? { fields: [text], lines, problem: misplaced } : open(misplaced);
     }
   }
 }

@@ -1,8 +1,8 @@
 /** `asper import`: options in, summary and exit code out. */
 import { commandConfig } from '../config.js';
+import { UsageError } from '../usage-error.js';
 import { CsvReader } from './csv.reader.js';
 import { dryRun } from './dry-run.js';
-import { UsageError } from '../usage-error.js';
 import { readImportOptions, type ImportOptions, type RawImportOptions } from './import.options.js';
 import type { ImportResult } from './importer.js';
 
@@ -18,7 +18,7 @@ export async function importCommand(file: string, raw: RawImportOptions): Promis
   const options = readImportOptions(file, raw, config);
   const reader = await openReader(options);
   if (options.dryRun) return (await dryRun(reader, options)) === 0 ? EXIT.done : EXIT.incomplete;
-  // Half a second: whoever mistyped an option need not wait for it.
+  // They take 0.3 s to load: whoever mistyped an option need not wait for it.
   const { Importer } = await import('./importer.js');
   const { withDatabase, withService } = await import('./open-service.js');
   const interrupt = watchForInterrupt();

@@ -5,7 +5,7 @@ import type { Config } from '../config.js';
 import { CURRENCIES } from '../currencies.js';
 import { AmountError, parseAmount } from '../money.js';
 import { UsageError } from '../usage-error.js';
-import { COLUMNS } from './columns.js';
+import { COLUMNS } from './movement.js';
 
 /** As commander hands them over. */
 export interface RawImportOptions {

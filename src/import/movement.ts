@@ -2,8 +2,11 @@
 import { IDEMPOTENCY_KEY_LENGTH_MAX } from '../caller.js';
 import { AmountError, isAmountShaped, parseAmount, parseBalance } from '../money.js';
 import { readInstant, textProblem } from '../validation.js';
-import { COLUMNS, COLUMNS_NEEDED, type Column } from './columns.js';
 
+export const COLUMNS_NEEDED = ['transaction_id', 'date', 'account_id', 'type', 'amount'] as const;
+export const COLUMNS_OPTIONAL = ['balance_after', 'operation'] as const;
+export const COLUMNS = [...COLUMNS_NEEDED, ...COLUMNS_OPTIONAL] as const;
+export type Column = (typeof COLUMNS)[number];
 /** Place of each column in a row. */
 export type Columns = Partial<Record<Column, number>>;
 

@@ -5,8 +5,8 @@ import { databaseOptions } from '../../ormconfig.js';
 import { commandConfig, type Config } from '../config.js';
 import { missingMigrations } from '../database/migrate.js';
 import { onDatabase } from '../import/open-service.js';
-import { UsageError } from '../usage-error.js';
 import { Progress } from '../import/progress.js';
+import { UsageError } from '../usage-error.js';
 import { checkLedger, type CheckResult } from './ledger.checker.js';
 
 const EXIT = { sound: 0, broken: 1 } as const;
