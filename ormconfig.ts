@@ -97,7 +97,13 @@ async function commandLineDataSource(): Promise<DataSource> {
   const embedded = await openEmbedded({ dataDir: config.dataDir, role: 'command', log: console.error });
   const dataSource = new DataSource(databaseOptions({ ...owner, databaseUrl: embedded.url }));
   const destroy = dataSource.destroy.bind(dataSource);
-  dataSource.destroy = () => destroy().finally(() => embedded.stop());
+  dataSource.destroy = async () => {
+    try {
+      await destroy();
+    } finally {
+      await embedded.stop();
+    }
+  };
   return dataSource;
 }
 

@@ -3,7 +3,7 @@ import { appendFileSync } from 'node:fs';
 import pg from 'pg';
 
 const file = process.env.BENCH_PLANS!;
-// eslint-disable-next-line @typescript-eslint/unbound-method
+// oxlint-disable-next-line typescript/unbound-method
 const connect = pg.Client.prototype.connect;
 
 pg.Client.prototype.connect = function (this: pg.Client, ...args: Parameters<typeof connect>) {

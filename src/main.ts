@@ -24,7 +24,11 @@ async function start(): Promise<void> {
     const serving = await starting.catch(() => undefined); // why it did not start is told below
     if (!serving) return;
     try {
-      await serving.stop().finally(() => embedded?.stop());
+      try {
+        await serving.stop();
+      } finally {
+        await embedded?.stop();
+      }
       process.exit(0);
     } catch (error) {
       console.error(`Asper Wallet did not stop in order. ${(error as Error).stack}`);

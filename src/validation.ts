@@ -13,7 +13,7 @@ import { isTimeZone, TIME_ZONE_RULE } from './time-zone.js';
 export function textProblem(value: unknown, lengthMax: number): string | undefined {
   if (typeof value !== 'string') return 'must be a text';
   if (value.length > lengthMax) return `must have at most ${lengthMax} characters`;
-  // eslint-disable-next-line no-control-regex
+  // oxlint-disable-next-line no-control-regex
   if (/[\u0000-\u001f\u007f]/.test(value)) return 'must not contain control characters';
   if (!(value as unknown as { isWellFormed(): boolean }).isWellFormed()) return 'must be well-formed Unicode';
   return undefined;

@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import { startService, type Service } from './support/service.js';
 
 interface Answered {
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- the types of it are looked at by a compiler of its own, below
+  // oxlint-disable-next-line typescript/no-explicit-any -- the types of it are looked at by a compiler of its own, below
   data?: any;
   error?: { code: string };
   response: Response;

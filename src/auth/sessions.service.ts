@@ -41,7 +41,7 @@ export class SessionsService {
     const session = {
       id: newId(),
       userId,
-      // eslint-disable-next-line no-control-regex
+      // oxlint-disable-next-line no-control-regex
       userAgent: userAgent?.replace(/[\u0000-\u001f\u007f]/g, ' ').slice(0, USER_AGENT_LENGTH_MAX) ?? null,
       address: address ?? null,
       expiresAt: new Date(Date.now() + this.config.sessionDaysMax * DAY_MS),

@@ -155,7 +155,7 @@ async function beginningOf(response: IncomingMessage): Promise<string> {
     bytes += chunk.length;
     if (bytes >= RESPONSE_BYTES_MAX) break; // which ends the connection
   }
-  // eslint-disable-next-line no-control-regex
+  // oxlint-disable-next-line no-control-regex
   const controls = /[\u0000-\u001f\u007f]+/g;
   const text = Buffer.concat(chunks).toString('utf8').replace(controls, ' ');
   return [...text].slice(0, EXCERPT_LENGTH_MAX).join('');

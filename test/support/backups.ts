@@ -99,7 +99,7 @@ export class TimedPostings {
 }
 
 /** Runs one statement on a server. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- a row of whatever the test asked for
+// oxlint-disable-next-line typescript/no-explicit-any -- a row of whatever the test asked for
 export async function ask(url: string, sql: string): Promise<any[]> {
   const client = new pg.Client({ connectionString: url });
   client.on('error', () => undefined);

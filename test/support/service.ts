@@ -49,7 +49,7 @@ export class TestDatabase {
     return new TestDatabase(name, url, client);
   }
 
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a row of whatever the test asked for
+  // oxlint-disable-next-line typescript/no-explicit-any -- a row of whatever the test asked for
   async query(sql: string, parameters?: unknown[]): Promise<any[]> {
     return (await this.client.query(sql, parameters)).rows;
   }
