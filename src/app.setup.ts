@@ -25,7 +25,7 @@ import { allowOrigins, securityHeaders, serverOptions } from './transport.js';
  * @param module other routes on the same set-up: the bench's empty one.
  */
 export async function createApp(config: Config, module?: Type | DynamicModule): Promise<NestFastifyApplication> {
-  const headersOf = await securityHeaders(config);
+  const headersOf = securityHeaders(config);
   const begin = (request: FastifyRequest, reply: FastifyReply) =>
     reply.header('X-Request-Id', request.id).headers(headersOf(request.raw.url!));
   const adapter = new StoppableAdapter({

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** `asper`: what is done to a wallet service from the command line. Each command lives with what it works on. */
+import './navigator.js';
 import 'reflect-metadata';
 import { Command, CommanderError } from 'commander';
 import { readFileSync } from 'node:fs';
