@@ -54,6 +54,9 @@ const CHANGES = [
   [/typeorm.driver.DriverFactory\.js$/, (code) => code.replace(/require\("\.\/(?!postgres\/)[^"]+"\)/g, '{}')],
   // Loads OpenTelemetry for exemplars, which nobody asks for: 25 ms.
   [/prom-client.lib.metrics.processCpuTotal\.js$/, (code) => code.replace(/^const OtelApi = .*$/m, '')],
+  // Both look for files by patterns, which nobody gives them.
+  [/@fastify.static.index\.js$/, (code) => code.replace(/^const \{ glob \} = .*$/m, '')],
+  [/typeorm.util.DirectoryExportedClassesLoader\.js$/, (code) => code.replace(/^const tinyglobby_1 = .*$/m, '')],
   // Would load class-validator and class-transformer a second time, and look there for what the decorators said.
   [/@nestjs.mapped-types.dist.type-helpers\.utils\.js$/, (code) => code.replace(/^const require = .*$/m, '')],
 ];
@@ -93,7 +96,15 @@ const { outputFiles } = await build({
   platform: 'node',
   // Of class-validator and class-transformer, which Nest imports when it needs them: from CommonJS a bundle would give it no names.
   mainFields: ['es2015', 'main'],
-  alias: { 'class-transformer/cjs/storage': STORAGE, 'class-transformer/cjs/storage.js': STORAGE },
+  alias: {
+    'class-transformer/cjs/storage': STORAGE,
+    'class-transformer/cjs/storage.js': STORAGE,
+    // Node would be given its CommonJS files, of which nothing can be left out.
+    rxjs: './node_modules/rxjs/dist/esm/index.js',
+    'rxjs/operators': './node_modules/rxjs/dist/esm/operators/index.js',
+    // class-validator looks at numbers with it that are looked at here with less.
+    'libphonenumber-js/max': 'libphonenumber-js/min',
+  },
   target: 'node20',
   keepNames: true,
   sourcemap: true,
