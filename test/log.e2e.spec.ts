@@ -1,5 +1,5 @@
 /** The log: a line for each request, and nothing in it that is a secret. */
-import { describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -43,8 +43,11 @@ async function requestLines(service: Service, ids: string[]): Promise<Line[]> {
 }
 
 describe('the log as JSON', () => {
+  let service: Service;
+  beforeAll(async () => void (service = await startService(JSON_LOG)));
+  afterAll(() => service.stop());
+
   it('has one line for each request, with its id, route, caller, status, time, and size of its group', async () => {
-    const service = await startService(JSON_LOG);
     const { api } = service;
     const { id } = await api.newWallet('100.00');
     const ids = Array.from({ length: 200 }, () => randomUUID());
@@ -68,11 +71,9 @@ describe('the log as JSON', () => {
     }
     expect(lines.filter(({ status }) => status === 422)).toHaveLength(20);
     expect(Math.max(...lines.map(({ group_size }) => Number(group_size ?? 0)))).toBeGreaterThan(10);
-    await service.stop();
   });
 
   it('tells of callers who hang up, of paths that are none or cannot be read, and not of what machines ask all the time', async () => {
-    const service = await startService(JSON_LOG);
     const { api, database } = service;
     const { id } = await api.newWallet('1.00');
     const requestId = randomUUID();
@@ -103,19 +104,30 @@ describe('the log as JSON', () => {
     const routes = linesOf(service).map(({ route }) => route);
     expect(routes).not.toContain('/health/live');
     expect(routes).not.toContain('/metrics');
+  });
+});
+
+describe('the log of two workers, as JSON', () => {
+  let lines: Line[];
+  beforeAll(async () => {
+    const service = await startService({ ...JSON_LOG, WORKERS: '2', DATABASE_POOL_SIZE_MAX: '1000' });
+    await service.api.newWallet('1.00');
     await service.stop();
+    expect(service.process.exitCode).toBe(0);
+    lines = linesOf(service);
   });
 
-  it('has everything on it as an object a line, start and end too', async () => {
-    const service = await startService({ ...JSON_LOG, WORKERS: '2' });
-    await service.api.newWallet('1.00');
-    const { process } = service;
-    await service.stop();
-    expect(process.exitCode).toBe(0);
-    const lines = linesOf(service);
+  it('has everything on it as an object a line, start and end too', () => {
     expect(lines.map(({ level }) => level)).toEqual(lines.map(() => 'info'));
     expect(lines.some(({ msg }) => /listens on/.test(msg))).toBe(true);
     expect(lines.filter(({ msg }) => msg === 'request')).toHaveLength(4);
+  });
+
+  it('says beforehand that their pools want more connections than the database has', () => {
+    const warning = 'WORKERS=2 with DATABASE_POOL_SIZE_MAX=1000 may open 2000 connections';
+    const warned = lines.findIndex(({ msg }) => msg.includes(warning));
+    expect(warned).toBeGreaterThanOrEqual(0);
+    expect(warned).toBeLessThan(lines.findIndex(({ msg }) => /listens on/.test(msg)));
   });
 });
 

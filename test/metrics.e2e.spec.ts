@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { WebhookSecretBody } from '../src/webhooks/webhooks.dto.js';
 import { expectStatus, WalletClient } from './support/client.js';
 import { CommitCutter } from './support/proxy.js';
 import { Receiver } from './support/receiver.js';
@@ -25,12 +26,20 @@ function valueOf(text: string, name: string, ...labels: string[]): number {
   return wanted.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
 }
 
+function rise(before: string, after: string, name: string, ...labels: string[]): number {
+  return valueOf(after, name, ...labels) - valueOf(before, name, ...labels);
+}
+
 describe('metrics', () => {
   let service: Service;
+  let both: Service; // of two workers
   beforeAll(async () => {
-    service = await startService();
+    [service, both] = await Promise.all([
+      startService({ WEBHOOK_RETRY_SECONDS: '0' }, { quiet: true }),
+      startSecured({ WORKERS: '2', METRICS_TOKEN: TOKEN }),
+    ]);
   });
-  afterAll(() => service.stop());
+  afterAll(() => Promise.all([service.stop(), both.stop()]));
 
   it('know of the error that wakes somebody up before there is one: a rise from nothing would be none', async () => {
     expect(await scrape(service.api)).toContain('\nasper_problems_total{code="internal_error"} 0\n');
@@ -79,35 +88,32 @@ describe('metrics', () => {
     expectStatus(201, await api.debit(id, '1.00'));
     await database.query('DROP TRIGGER fail_first ON transactions');
     const after = await scrape(api);
-    const rise = (name: string, ...labels: string[]) =>
-      valueOf(after, name, ...labels) - valueOf(before, name, ...labels);
-    expect(rise('asper_posting_retries_total', 'sqlstate="40001"')).toBe(1);
-    expect(rise('asper_posting_commit_duration_seconds_count')).toBe(1);
-    expect(rise('asper_posting_commit_duration_seconds_sum')).toBeGreaterThan(0);
+    expect(rise(before, after, 'asper_posting_retries_total', 'sqlstate="40001"')).toBe(1);
+    expect(rise(before, after, 'asper_posting_commit_duration_seconds_count')).toBe(1);
+    expect(rise(before, after, 'asper_posting_commit_duration_seconds_sum')).toBeGreaterThan(0);
   });
 
   it('count attempts to deliver, by what became of them', async () => {
-    const own = await startService({ WEBHOOK_RETRY_SECONDS: '0' }, { quiet: true });
+    const { api } = service;
     const answers = [500, 204, 500, 500];
     const receiver = await Receiver.start(() => answers.shift() ?? 204);
-    const { id } = await own.api.newWallet('10.00');
-    expectStatus(
-      201,
-      await own.api.post('/v1/webhook-endpoints', { url: receiver.url, types: ['transaction.posted'] }),
-    );
+    const { id } = await api.newWallet('10.00');
+    const made = { url: receiver.url, types: ['transaction.posted'] };
+    const hook = expectStatus(201, await api.post<WebhookSecretBody>('/v1/webhook-endpoints', made));
+    const before = await scrape(api);
     for (let n = 1; n <= 2; n++) {
-      expectStatus(201, await own.api.debit(id, '1.00'));
+      expectStatus(201, await api.debit(id, '1.00'));
       await receiver.until(({ received }) => received.length === 2 * n);
     }
     await delay(200);
-    const text = await scrape(own.api);
+    const after = await scrape(api);
     const outcomes = ['delivered', 'failed', 'dead'].map((outcome) =>
-      valueOf(text, 'asper_webhook_attempts_total', `outcome="${outcome}"`),
+      rise(before, after, 'asper_webhook_attempts_total', `outcome="${outcome}"`),
     );
     expect(outcomes).toEqual([1, 2, 1]);
-    expect(valueOf(text, 'asper_webhook_attempt_duration_seconds_count')).toBe(4);
+    expect(rise(before, after, 'asper_webhook_attempt_duration_seconds_count')).toBe(4);
+    await api.call('DELETE', `/v1/webhook-endpoints/${hook.id}`);
     await receiver.stop();
-    await own.stop();
   });
 
   it('make no series of what a caller has made up', async () => {
@@ -146,40 +152,36 @@ describe('metrics', () => {
   });
 
   it('are those of all workers together', async () => {
-    const both = await startService({ WORKERS: '2' });
     // A connection leads to one worker; each of these clients has one.
     const clients = Array.from({ length: 6 }, () => new WalletClient(both.api.url, 1));
-    for (const client of clients) for (let n = 0; n < 10; n++) await client.get('/v1/wallets');
+    for (const client of clients) for (let n = 0; n < 10; n++) expectStatus(200, await client.get('/version'));
     for (const client of clients) {
-      const text = await scrape(client);
-      expect(valueOf(text, 'asper_http_request_duration_seconds_count', 'route="/v1/wallets"')).toBe(60);
+      const text = await scrape(client, bearer(TOKEN));
+      expect(valueOf(text, 'asper_http_request_duration_seconds_count', 'route="/version"')).toBe(60);
       expect(valueOf(text, 'asper_database_connections_max')).toBe(20);
       expect(valueOf(text, 'asper_database_up')).toBe(1);
     }
-    await both.stop();
   });
 
   it('are, of memory and delays, those of the worst worker', async () => {
-    const both = await startService({ WORKERS: '2' });
     const one = valueOf(await scrape(service.api), 'process_resident_memory_bytes');
-    expect(valueOf(await scrape(both.api), 'process_resident_memory_bytes')).toBeLessThan(1.5 * one);
+    const first = await scrape(both.api, bearer(TOKEN));
+    expect(valueOf(first, 'process_resident_memory_bytes')).toBeLessThan(1.5 * one);
     // What is measured between two scrapes: one worker stands still for most of it.
     const held = Number(/workers: processes (\d+)/.exec(both.said())![1]);
     process.kill(held, 'SIGSTOP');
     await delay(700);
     process.kill(held, 'SIGCONT');
-    expect(valueOf(await scrape(both.api), 'nodejs_eventloop_lag_p99_seconds')).toBeGreaterThan(0.6);
-    await both.stop();
+    const second = await scrape(both.api, bearer(TOKEN));
+    expect(valueOf(second, 'nodejs_eventloop_lag_p99_seconds')).toBeGreaterThan(0.6);
   });
 
   it('are for keys with metrics:read and for METRICS_TOKEN, which opens nothing else', async () => {
-    const secured = await startSecured({ METRICS_TOKEN: TOKEN });
-    const { api } = secured;
+    const { api } = both;
     expect((await api.get('/metrics')).status).toBe(401);
     expect((await api.call('GET', '/metrics', undefined, bearer(`${TOKEN}x`))).status).toBe(401);
     expect((await api.call('GET', '/v1/wallets', undefined, bearer(TOKEN))).status).toBe(401);
     await scrape(api, bearer(TOKEN));
-    await secured.stop();
   });
 
   it('go on while the database is away, and say so', async () => {

@@ -147,11 +147,10 @@ describe('the role of the service', () => {
     await promisify(execFile)('node_modules/.bin/typeorm', ['-d', 'dist/ormconfig.js', 'migration:revert'], {
       env: { PATH: process.env.PATH, DATABASE_URL: database.url },
     });
-    const old = await failedStart(env);
+    const [old, { code, stderr }] = await Promise.all([failedStart(env), asper(['migrate'], env)]);
     const advice = expect.stringContaining('Run `asper migrate` with DATABASE_OWNER_URL');
     expect([old.code, old.said]).toEqual([1, advice]);
     // The command says it as plainly: one line, no stack.
-    const { code, stderr } = await asper(['migrate'], env);
     expect([code, stderr, stderr.trim().split('\n').length]).toEqual([1, advice, 1]);
     const again = await asper(['migrate'], { ...env, DATABASE_OWNER_URL: database.url });
     expect([again.code, again.stdout]).toEqual([0, `Ran ${newest.name}.\nThe schema is up to date.\n`]);
@@ -174,12 +173,13 @@ describe('the role of the service', () => {
     const refused = await failedStart(production);
     expect([refused.code, refused.said]).toEqual([1, expect.stringMatching(why)]);
     expect(migrated.stderr + refused.said).not.toMatch(STACK);
-    const warned = await startService(env, { database });
+    const [warned, meant] = await Promise.all([
+      startService(env, { database }),
+      startService({ ...production, DATABASE_ROLE: 'none' }, { database }),
+    ]);
     expect(warned.said()).toMatch(why);
-    await warned.stop();
-    const meant = await startService({ ...production, DATABASE_ROLE: 'none' }, { database });
     expect(meant.said()).not.toMatch(why);
-    await meant.stop();
+    await Promise.all([warned.stop(), meant.stop()]);
     await database.query(`DROP DATABASE ${owner}`);
     await database.query(`DROP ROLE ${owner}`);
   }, 30_000);

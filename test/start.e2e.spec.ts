@@ -9,8 +9,15 @@ import { failedStart, startService, TestDatabase, type Service } from './support
 
 describe('the start', () => {
   let database: TestDatabase;
-  beforeAll(async () => void (database = await TestDatabase.create()));
-  afterAll(() => database.drop());
+  let running: Service;
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+    running = await startService({ LOCKING: 'optimistic' }, { database });
+  });
+  afterAll(async () => {
+    await running.stop();
+    await database.drop();
+  });
 
   const start = (env: Record<string, string>) => failedStart({ DATABASE_URL: database.url, ...env });
 
@@ -58,7 +65,7 @@ describe('the start', () => {
   });
 
   it('ends in order on SIGTERM: requests under way are answered, the exit code is 0', async () => {
-    const service: Service = await startService({}, { database });
+    const service = await startService({}, { database });
     const wallet = await service.api.newWallet('100.00');
     const ended = once(service.process, 'exit');
     const replies = await database.locking(wallet.id, async () => {
@@ -91,19 +98,19 @@ describe('the start', () => {
   });
 
   it('answers how it is: live, ready, and which version', async () => {
-    const service = await startService({ LOCKING: 'optimistic' }, { database });
-    expect((await service.api.get('/health/live')).body).toEqual({ status: 'ok' });
-    expect((await service.api.get('/health/ready')).body).toEqual({ status: 'ok' });
-    expect((await service.api.get('/version')).body).toMatchObject({
-      version: expect.any(String),
-      locking: 'optimistic',
-    });
-    await service.stop();
+    const { api } = running;
+    expect((await api.get('/health/live')).body).toEqual({ status: 'ok' });
+    expect((await api.get('/health/ready')).body).toEqual({ status: 'ok' });
+    expect((await api.get('/version')).body).toMatchObject({ version: expect.any(String), locking: 'optimistic' });
+  });
+
+  it('has no test clock unless it is asked for', async () => {
+    const { status, body } = await running.api.call<Problem>('PUT', '/v1/test-clock', { ahead_seconds: 1 });
+    expect([status, body.code]).toEqual([409, 'test_clock_off']);
   });
 
   it('is not ready on a schema that is older than it is, and is again when that is mended', async () => {
-    const service = await startService({}, { database });
-    const ready = () => service.api.get<Problem>('/health/ready');
+    const ready = () => running.api.get<Problem>('/health/ready');
     const [newest] = await database.query(
       'DELETE FROM migrations WHERE id = (SELECT max(id) FROM migrations) RETURNING *',
     );
@@ -117,6 +124,5 @@ describe('the start', () => {
       ...[newest.id, newest.timestamp, newest.name],
     ]);
     expect((await ready()).status).toBe(200);
-    await service.stop();
   });
 });
