@@ -70,7 +70,7 @@ describe('the start', () => {
     const ended = once(service.process, 'exit');
     const replies = await database.locking(wallet.id, async () => {
       const underWay = Array.from({ length: 50 }, () => service.api.debit(wallet.id, '1.00'));
-      await delay(300);
+      while (!/^asper_http_requests_in_flight 50$/m.test((await service.api.get('/metrics')).text)) await delay(10);
       service.process.kill('SIGTERM');
       await delay(300);
       const late = await service.api.debit(wallet.id, '1.00');
