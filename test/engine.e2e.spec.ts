@@ -1,5 +1,5 @@
 /** The engine under what does not happen every day: overload, locks held by others, postings that break a law. */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
@@ -8,18 +8,21 @@ import { startService, type Service } from './support/service.js';
 describe('the posting engine', () => {
   let service: Service;
   let outsider: pg.Client;
-  beforeEach(async () => {
+  beforeAll(async () => {
     service = await startService(
       { QUEUE_LENGTH_MAX: '8', DATABASE_LOCK_TIMEOUT_MS: '3000', GROUP_DEADLINE_MS: '3000' },
       { quiet: true },
     );
+  });
+  beforeEach(async () => {
     outsider = new pg.Client({ connectionString: service.database.url });
     await outsider.connect();
   });
   afterEach(async () => {
     await outsider.end();
-    await service.stop();
+    expect(await service.database.problems()).toEqual([]);
   });
+  afterAll(() => service.stop());
   const codes = (replies: Array<{ status: number; body: { code: string } }>) =>
     replies.map(({ status, body }) => (status === 201 ? '201' : body.code));
 
@@ -48,7 +51,6 @@ describe('the posting engine', () => {
     expect(outcomes.filter((outcome) => outcome === 'overloaded')).toHaveLength(32);
     expect(outcomes.filter((outcome) => outcome === '201')).toHaveLength(9);
     expect(codes([await service.api.debit(wallet.id, '1.00', {}, 'over-39')])).toEqual(['201']);
-    expect(await service.database.problems()).toEqual([]);
   });
 
   it('gives up on a lock in time, says that nothing was written, and the key still works', async () => {
@@ -66,19 +68,26 @@ describe('the posting engine', () => {
 
   it('fails a posting that breaks a law alone; its neighbours in the group go through', async () => {
     const wallets = await Promise.all(Array.from({ length: 4 }, () => service.api.newWallet('10.00')));
+    const move = async (minor: number) => {
+      await outsider.query('ALTER TABLE wallets DISABLE TRIGGER USER');
+      await outsider.query('UPDATE wallets SET balance = balance + $2 WHERE id = $1', [wallets[1]!.id, minor]);
+      await outsider.query('ALTER TABLE wallets ENABLE TRIGGER USER');
+    };
     // Somebody turned the triggers off and moved a balance by hand: the ledger refuses to build on it.
-    await outsider.query('ALTER TABLE wallets DISABLE TRIGGER USER');
-    await outsider.query('UPDATE wallets SET balance = balance + 5 WHERE id = $1', [wallets[1]!.id]);
-    await outsider.query('ALTER TABLE wallets ENABLE TRIGGER USER');
+    await move(5);
     const replies = await Promise.all(wallets.map(({ id }) => service.api.debit(id, '1.00')));
     expect(codes(replies)).toEqual(['201', 'internal_error', '201', '201']);
     expect(replies[1]!.text).not.toMatch(/AW002|entries|history/);
+    await move(-5);
   });
 
   it('waits out a lost database, and serves again without a restart', async () => {
     const wallet = await service.api.newWallet('100.00');
+    const [{ pid: ours }] = await service.database.query('SELECT pg_backend_pid() AS pid');
     await outsider.query(
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`,
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), $1)`,
+      [ours],
     );
     const replies = await Promise.all(
       Array.from({ length: 8 }, (_, i) => service.api.debit(wallet.id, '1.00', {}, `lost-${i}`)),
@@ -90,14 +99,11 @@ describe('the posting engine', () => {
 
 describe('a wallet that somebody else has locked', () => {
   let service: Service;
-  beforeEach(async () => {
+  beforeAll(async () => {
     service = await startService({ DATABASE_LOCK_TIMEOUT_MS: '2500' }, { quiet: true });
   });
-  afterEach(async () => {
-    const problems = await service.database.problems();
-    await service.stop();
-    expect(problems).toEqual([]);
-  });
+  afterEach(async () => expect(await service.database.problems()).toEqual([]));
+  afterAll(() => service.stop());
   /** Far less than any time-out: on a busy machine an answer takes tens of milliseconds. */
   const PROMPT_MS = 1_000;
   const isPending = async (reply: Promise<unknown>) => (await Promise.race([reply, delay(0, 'pending')])) === 'pending';
@@ -178,14 +184,13 @@ describe('a wallet that somebody else has locked', () => {
   it('is not overtaken on the other wallets of a posting by what shares its group', async () => {
     const { api, database } = service;
     const [locked, payee, free] = await Promise.all(['10.00', undefined, '10.00'].map((money) => api.newWallet(money)));
-    const [external] = await database.query(`SELECT id FROM wallets WHERE kind = 'external'`);
     const outsider = new pg.Client({ connectionString: database.url });
     await outsider.connect();
     try {
       const replies = await database.locking(locked!.id, async () => {
         // The first group waits for the wallet outside; what comes meanwhile is the next group.
         await outsider.query('BEGIN');
-        await outsider.query('SELECT FROM wallets WHERE id = $1 FOR UPDATE', [external.id]);
+        await outsider.query(`SELECT FROM wallets WHERE kind = 'external' FOR UPDATE`);
         const first = api.debit(free!.id, '1.00');
         await waitingForLocks(1);
         const next = await inOrder(
@@ -228,11 +233,12 @@ describe('a wallet that somebody else has locked', () => {
   });
 
   it('does not keep a service from ending, which first answers those who wait', async () => {
-    for (const isUnlocked of [true, false]) {
-      const ending = await startService(
-        { DATABASE_LOCK_TIMEOUT_MS: '1500' },
-        { database: service.database, quiet: true },
-      );
+    const start = () => startService({ DATABASE_LOCK_TIMEOUT_MS: '1500' }, { database: service.database, quiet: true });
+    const [first, second] = await Promise.all([start(), start()]);
+    for (const [ending, isUnlocked] of [
+      [first, true],
+      [second, false],
+    ] as const) {
       const wallet = await ending.api.newWallet('10.00');
       const exit = once(ending.process, 'exit');
       let reply!: ReturnType<typeof ending.api.debit>;

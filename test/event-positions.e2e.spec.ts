@@ -1,5 +1,5 @@
 /** Positions of events where nobody has read for long, and while old events are deleted. */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { eventId } from '../src/events/event-id.js';
@@ -12,13 +12,18 @@ import { StreamReader } from './support/stream.js';
 
 describe('positions of events', () => {
   let service: Service;
-  beforeEach(async () => {
+  beforeAll(async () => {
     service = await startService();
   });
   afterEach(async () => {
     expect(await service.database.problems()).toEqual([]);
-    await service.stop();
+    // The next begins without what nobody has read.
+    await service.database.query(`
+      SELECT FROM outbox_place FOR UPDATE;
+      DELETE FROM outbox WHERE batch IN (SELECT id FROM outbox_batches WHERE created_at < now() - interval '1 hour');
+      DELETE FROM outbox_batches WHERE created_at < now() - interval '1 hour'`);
   });
+  afterAll(() => service.stop());
 
   const page = (query = '') => service.api.get<EventPageBody & Problem>(`/v1/events?limit=100${query}`);
   /** What postings leave where nobody reads events: batches of one event each, and none has a position. */
@@ -29,19 +34,34 @@ describe('positions of events', () => {
        SELECT $1::uuid, id, 0, 0, 'wallet.changed', $1::uuid, NULL, NULL, NULL, '{}' FROM batch`,
       [walletId, count],
     );
+  /** Nobody gives positions while `meanwhile` runs. */
+  async function whileUnplaced<T>(meanwhile: () => Promise<T>): Promise<T> {
+    await service.database.query('BEGIN; SELECT FROM outbox_place FOR UPDATE');
+    try {
+      return await meanwhile();
+    } finally {
+      await service.database.query('ROLLBACK');
+    }
+  }
 
   it('go on where old events are deleted in the moment in which they are given', async () => {
     const { api, database } = service;
-    const wallet = await api.newWallet();
-    await database.query(`UPDATE outbox_batches SET created_at = now() - interval '31 days'`);
+    const { last_id: seen } = expectStatus(200, await page());
+    const after = seen ? `&after=${seen}` : '';
     const retention = new pg.Client({ connectionString: database.url });
     await retention.connect();
-    try {
+    const wallet = await whileUnplaced(async () => {
+      const made = await api.newWallet();
+      const unplaced = 'outbox_batches WHERE position IS NULL';
+      await retention.query(`UPDATE outbox_batches SET created_at = now() - interval '31 days' WHERE position IS NULL`);
       await retention.query(`
         BEGIN;
-        DELETE FROM outbox WHERE batch IN (SELECT min(id) FROM outbox_batches);
-        DELETE FROM outbox_batches WHERE id IN (SELECT min(id) FROM outbox_batches)`);
-      const read = page();
+        DELETE FROM outbox WHERE batch IN (SELECT min(id) FROM ${unplaced});
+        DELETE FROM outbox_batches WHERE id IN (SELECT min(id) FROM ${unplaced})`);
+      return made;
+    });
+    try {
+      const read = page(after);
       const waits = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%place_events%'`;
       while ((await database.query(waits)).length === 0) await delay(10);
       await retention.query('COMMIT');
@@ -51,7 +71,7 @@ describe('positions of events', () => {
     }
     for (let n = 1; n <= 3; n++) {
       expectStatus(201, await api.credit(wallet.id, '1.00'));
-      expect(expectStatus(200, await page()).data).toHaveLength(1 + n);
+      expect(expectStatus(200, await page(after)).data).toHaveLength(1 + n);
     }
   });
 
@@ -61,10 +81,12 @@ describe('positions of events', () => {
     await addUnread(wallet.id, 25_000);
     const receiver = await Receiver.start();
     try {
-      expectStatus(201, await api.post<WebhookSecretBody>('/v1/webhook-endpoints', { url: receiver.url }));
+      const made = await api.post<WebhookSecretBody>('/v1/webhook-endpoints', { url: receiver.url });
+      const { id } = expectStatus(201, made);
       expectStatus(201, await api.credit(wallet.id, '1.00'));
       await receiver.until(({ taken }) => taken.some(({ event }) => event.type === 'transaction.posted'), 30_000);
       expect(receiver.taken.map(({ event }) => event.type)).toEqual(['transaction.posted']);
+      expectStatus(200, await api.call('DELETE', `/v1/webhook-endpoints/${id}`));
     } finally {
       await receiver.stop();
     }
@@ -92,9 +114,11 @@ describe('positions of events', () => {
 
   it('are given by themselves, though nobody reads', async () => {
     const { api, database } = service;
-    await api.newWallet();
     const unplaced = 'SELECT FROM outbox_batches WHERE position IS NULL';
-    expect(await database.query(unplaced)).not.toEqual([]);
+    await whileUnplaced(async () => {
+      await api.newWallet();
+      expect(await database.query(unplaced)).not.toEqual([]);
+    });
     for (const until = Date.now() + 15_000; (await database.query(unplaced)).length > 0; await delay(100))
       expect(Date.now()).toBeLessThan(until);
   });

@@ -1,23 +1,24 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as delay } from 'node:timers/promises';
 import { duplicates } from './scenarios/duplicates.js';
 import { expectStatus, type Problem, type WalletClient } from './support/client.js';
 import { CommitCutter } from './support/proxy.js';
-import { startService, type Service } from './support/service.js';
+import { startService, TestDatabase, type Service } from './support/service.js';
 
 /** 200 for the long run. */
 const KEYS = Number(process.env.IDEMPOTENCY_KEYS ?? 30);
 
 describe('idempotency keys', () => {
+  let database: TestDatabase;
   let services: Service[];
   beforeAll(async () => {
-    const first = await startService();
-    services = [first, await startService({}, { database: first.database })];
+    database = await TestDatabase.create();
+    services = await Promise.all([1, 2].map(() => startService({}, { database })));
   });
-  afterEach(async () => expect(await services[0]!.database.problems()).toEqual([]));
+  afterEach(async () => expect(await database.problems()).toEqual([]));
   afterAll(async () => {
-    await services[1]!.stop();
-    await services[0]!.stop();
+    await Promise.all(services.map((service) => service.stop()));
+    await database.drop();
   });
   const api = () => services[0]!.api;
 
@@ -90,7 +91,7 @@ describe('idempotency keys', () => {
     for (let round = 0; round < 20; round++) {
       const keys = Array.from({ length: 50 }, (_, i) => `other-${round}-${i}`);
       await Promise.all(keys.map(async (key) => expectStatus(201, await api().debit(wallet.id, '1.00', {}, key))));
-      const [{ n: before }] = await services[0]!.database.query('SELECT count(*)::int AS n FROM transactions');
+      const [{ n: before }] = await database.query('SELECT count(*)::int AS n FROM transactions');
       const replies = await Promise.all(
         keys.map((key, i) => {
           const { api } = services[i % 2]!;
@@ -103,7 +104,7 @@ describe('idempotency keys', () => {
       expect(new Set(replies.map(({ status, body }) => `${status} ${body.code}`))).toEqual(
         new Set(['422 idempotency_key_reused']),
       );
-      const [{ n: after }] = await services[0]!.database.query('SELECT count(*)::int AS n FROM transactions');
+      const [{ n: after }] = await database.query('SELECT count(*)::int AS n FROM transactions');
       executed += after - before;
     }
     expect(executed).toBe(0);
@@ -112,7 +113,7 @@ describe('idempotency keys', () => {
   it('answer the rightful repeat also while another request with the key is under way', async () => {
     const wallet = await api().newWallet('10.00');
     const first = expectStatus(201, await api().debit(wallet.id, '1.00', {}, 'rightful'));
-    const [wrong, right] = await services[0]!.database.locking(wallet.id, async () => {
+    const [wrong, right] = await database.locking(wallet.id, async () => {
       const sent = [api().debit(wallet.id, '2.00', {}, 'rightful')];
       await delay(200); // it waits for the wallet
       sent.push(api().debit(wallet.id, '1.00', {}, 'rightful'));
@@ -158,7 +159,6 @@ describe('idempotency keys', () => {
   });
 
   it('say "already used" after the retention, and never execute twice', async () => {
-    const { database } = services[0]!;
     const wallet = await api().newWallet('10.00');
     expectStatus(201, await api().debit(wallet.id, '1.00', {}, 'old-1'));
     await database.query(`UPDATE idempotency_keys SET created_at = now() - interval '73 hours' WHERE key = 'old-1'`);
@@ -184,17 +184,33 @@ describe('idempotency keys', () => {
 /** `npm run torture -- --only R8` cuts a thousand times. */
 const CUTS = 50;
 
-describe.each(['before', 'after'] as const)('a connection cut right %s COMMIT', (when) => {
-  it('costs no money and no truth: the caller hears success or "repeat"', async () => {
-    const direct = await startService();
-    const cutter = await CommitCutter.start(direct.database.url, when);
-    const service = await startService({ DATABASE_URL: cutter.url }, { database: direct.database });
-    try {
+describe('a connection cut right', () => {
+  let direct: Service;
+  let cutter: CommitCutter;
+  let service: Service;
+  beforeAll(async () => {
+    direct = await startService();
+    cutter = await CommitCutter.start(direct.database.url, 'before');
+    service = await startService({ DATABASE_URL: cutter.url }, { database: direct.database });
+  });
+  afterEach(async () => expect(await direct.database.problems()).toEqual([]));
+  afterAll(async () => {
+    await service.stop();
+    await cutter.stop();
+    await direct.stop();
+  });
+
+  describe.each(['before', 'after'] as const)('%s COMMIT', (when) => {
+    beforeEach(() => void Object.assign(cutter, { when, cuts: 0, cutsLeft: 0 }));
+
+    it('costs no money and no truth: the caller hears success or "repeat"', async () => {
       const wallet = await direct.api.newWallet('100000.00');
       for (let round = 0; round < CUTS; round++) {
         cutter.cutsLeft = 1;
-        const send = (i: number) =>
-          service.api.debit(wallet.id, '1.00', { reference: `${round}-${i}` }, i < 2 ? undefined : `cut-${round}-${i}`);
+        const send = (i: number) => {
+          const key = i < 2 ? undefined : `cut-${wallet.id}-${round}-${i}`;
+          return service.api.debit(wallet.id, '1.00', { reference: `${round}-${i}` }, key);
+        };
         const replies = await Promise.all([0, 1, 2, 3].map(send));
         for (const [i, reply] of replies.entries()) {
           const done = reply.status === 201 ? reply : await send(i);
@@ -203,23 +219,15 @@ describe.each(['before', 'after'] as const)('a connection cut right %s COMMIT', 
       }
       expect(cutter.cuts).toBe(CUTS);
       const [{ n, keys }] = await direct.database.query(
-        `SELECT count(*)::int AS n, (SELECT count(*)::int FROM idempotency_keys) AS keys FROM transactions WHERE type = 'debit'`,
+        `SELECT count(*)::int AS n, (SELECT count(*)::int FROM idempotency_keys WHERE key LIKE 'cut-' || $1 || '-%') AS keys
+           FROM entries WHERE wallet_id = $1::uuid AND amount < 0`,
+        [wallet.id],
       );
       expect([n, keys]).toEqual([4 * CUTS, 2 * CUTS]);
       expect((await direct.api.wallet(wallet.id)).balance).toBe(`${100_000 - 4 * CUTS}.00`);
-      expect(await direct.database.problems()).toEqual([]);
-    } finally {
-      await service.stop();
-      await cutter.stop();
-      await direct.stop();
-    }
-  });
+    });
 
-  it('neither for holds, captures, batches and reversals, with a key or without', async () => {
-    const direct = await startService();
-    const cutter = await CommitCutter.start(direct.database.url, when);
-    const service = await startService({ DATABASE_URL: cutter.url }, { database: direct.database });
-    try {
+    it('neither for holds, captures, batches and reversals, with a key or without', async () => {
       const [wallet, other] = [await direct.api.newWallet('1000.00'), await direct.api.newWallet()];
       const transfer = { type: 'transfer', from_wallet_id: wallet.id, to_wallet_id: other.id, amount: '1.00' };
       for (let round = 0; round < 20; round++) {
@@ -227,7 +235,7 @@ describe.each(['before', 'after'] as const)('a connection cut right %s COMMIT', 
         const debit = expectStatus(201, await direct.api.debit(wallet.id, '1.00'));
         cutter.cutsLeft = 1;
         const send = (i: number) => {
-          const key = i < 4 ? undefined : `cut-${round}-${i}`;
+          const key = i < 4 ? undefined : `cut-${wallet.id}-${round}-${i}`;
           if (i % 4 === 0) return service.api.hold(wallet.id, '0.01', {}, key);
           if (i % 4 === 1) return service.api.capture(hold.id, { amount: '0.10' }, key);
           if (i % 4 === 2) return service.api.batch([transfer, transfer], { atomic: round % 2 === 0 }, key);
@@ -242,11 +250,6 @@ describe.each(['before', 'after'] as const)('a connection cut right %s COMMIT', 
       expect(cutter.cuts).toBe(20);
       // A credit of 1,000, less 20 debits, 40 captures of 0.10, 80 transfers, plus 40 reversals of 0.10.
       expect(await direct.api.wallet(wallet.id)).toMatchObject({ balance: '900.00', held: '16.40' });
-      expect(await direct.database.problems()).toEqual([]);
-    } finally {
-      await service.stop();
-      await cutter.stop();
-      await direct.stop();
-    }
-  }, 60_000);
+    }, 60_000);
+  });
 });

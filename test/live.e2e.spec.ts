@@ -5,24 +5,29 @@ import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expectStatus } from './support/client.js';
 import { StreamReader } from './support/stream.js';
-import { startService, type Service } from './support/service.js';
+import { startService, TestDatabase, type Service } from './support/service.js';
 
 describe('live balances', () => {
+  let database: TestDatabase;
   let services: Service[];
   let first: Service;
   let second: Service;
   const readers: StreamReader[] = [];
   beforeAll(async () => {
-    first = await startService({ STREAMS_MAX: '200', TEST_CLOCK: 'on' }, { quiet: true });
-    second = await startService({ TEST_CLOCK: 'on' }, { database: first.database });
+    database = await TestDatabase.create();
+    [first, second] = await Promise.all([
+      startService({ STREAMS_MAX: '200', TEST_CLOCK: 'on' }, { database, quiet: true }),
+      startService({ TEST_CLOCK: 'on' }, { database }),
+    ]);
     services = [second, first];
   });
   afterEach(async () => {
     for (const reader of readers.splice(0)) reader.close();
-    expect(await first.database.problems()).toEqual([]);
+    expect(await database.problems()).toEqual([]);
   });
   afterAll(async () => {
-    for (const service of services) await service.stop();
+    await Promise.all(services.map((service) => service.stop()));
+    await database.drop();
   });
 
   async function watch(service: Service, walletId: string, lastId?: string): Promise<StreamReader> {
@@ -177,7 +182,7 @@ describe('live balances', () => {
   });
 
   it('end with the process; what follows takes them up where they were', async () => {
-    const service = await startService({ TEST_CLOCK: 'on' }, { database: first.database });
+    const service = await startService({ TEST_CLOCK: 'on' }, { database });
     const wallet = await first.api.newWallet('3.00');
     const reader = await watch(service, wallet.id);
     await reader.until(({ messages }) => messages.length === 1);

@@ -1,35 +1,27 @@
 /** What one caller, or one moment, must not do to others: hold them up, have them refused falsely, or told what is not so. */
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { HoldBody } from '../src/transactions/holds.dto.js';
 import { afterwards } from '../src/transactions/posting.service.js';
 import { expectStatus } from './support/client.js';
 import { startService, TestDatabase, type Service } from './support/service.js';
 
 describe('the money path keeps its neighbours apart', () => {
-  const services: Service[] = [];
-  let database: TestDatabase | undefined;
-  afterEach(async () => {
-    for (const service of services) {
-      expect(await service.database.problems()).toEqual([]);
-      expect(await service.database.check()).toEqual([]);
-    }
-    for (const service of services.splice(0)) await service.stop();
-    await database?.drop();
-    database = undefined;
+  let service: Service;
+  const isSound = async (database: TestDatabase) =>
+    expect([await database.problems(), await database.check()]).toEqual([[], []]);
+  beforeAll(async () => {
+    service = await startService({ TEST_CLOCK: 'on' });
   });
-
-  async function start(env: Record<string, string> = {}): Promise<Service> {
-    const service = await startService(env, database ? { database } : {});
-    services.push(service);
-    return service;
-  }
+  afterAll(async () => {
+    await isSound(service.database);
+    await service.stop();
+  });
 
   /** Puts the clock so many times eight days ahead, a day longer than holds are kept. */
   const pass = async ({ api }: Service, times = 1) =>
     expectStatus(200, await api.call('PUT', '/v1/test-clock', { ahead_seconds: times * 8 * 86_400 }));
 
   it('releases thousands of expired holds a part at a time', async () => {
-    const service = await start({ TEST_CLOCK: 'on' });
     const { api, database: own } = service;
     const wallet = await api.newWallet('100.00');
     const neighbour = await api.newWallet('100.00');
@@ -48,11 +40,11 @@ describe('the money path keeps its neighbours apart', () => {
     expect([all.status, beside.status]).toEqual([201, 201]);
     expect([200, 422]).toContain(dry.status); // before or after it
     expect((await own.query(largest))[0].n).toBe(2_000);
-    expect(await own.query(`SELECT FROM holds WHERE status = 'active'`)).toEqual([]);
+    expect(await own.query(`SELECT FROM holds WHERE wallet_id = '${wallet.id}' AND status = 'active'`)).toEqual([]);
   }, 60_000);
 
   it('takes journals of many legs for the work that they are', async () => {
-    const { api, database: own } = await start();
+    const { api, database: own } = service;
     const payer = await api.newWallet('1000.00');
     const payees = await Promise.all(Array.from({ length: 100 }, () => api.newWallet()));
     const legs: Array<[string, string]> = Array.from({ length: 499 }, (_, i) => [payees[i % 100]!.id, '0.01']);
@@ -65,27 +57,33 @@ describe('the money path keeps its neighbours apart', () => {
   }, 60_000);
 
   it('without locks refuses nothing that only looked so between two reads', async () => {
-    database = await TestDatabase.create();
-    const env = { LOCKING: 'optimistic', TEST_CLOCK: 'on' };
-    const [one, other] = [await start(env), await start(env)];
-    const wallet = await one.api.newWallet('100.00');
-    const refused: string[] = [];
-    for (let round = 0; round < 14; round++) {
-      // All of it is set aside and free again a moment later; each of these finds 100.00 or waits for its turn.
-      const hold = { amount: '100.00' };
-      expectStatus(201, await one.api.post<HoldBody>(`/v1/wallets/${wallet.id}/holds`, hold));
-      await pass(one, round + 1);
-      const debits = await Promise.all(
-        Array.from({ length: 8 }, (_, i) => (i % 2 ? one : other).api.debit(wallet.id, '0.01')),
-      );
-      refused.push(...debits.filter(({ status }) => status === 422).map(({ body }) => body.detail));
-      expectStatus(201, await one.api.credit(wallet.id, '0.08'));
+    const database = await TestDatabase.create();
+    const start = () => startService({ LOCKING: 'optimistic', TEST_CLOCK: 'on' }, { database });
+    const [one, other] = await Promise.all([start(), start()]);
+    try {
+      const wallet = await one.api.newWallet('100.00');
+      const refused: string[] = [];
+      for (let round = 0; round < 14; round++) {
+        // All of it is set aside and free again a moment later; each of these finds 100.00 or waits for its turn.
+        const hold = { amount: '100.00' };
+        expectStatus(201, await one.api.post<HoldBody>(`/v1/wallets/${wallet.id}/holds`, hold));
+        await pass(one, round + 1);
+        const debits = await Promise.all(
+          Array.from({ length: 8 }, (_, i) => (i % 2 ? one : other).api.debit(wallet.id, '0.01')),
+        );
+        refused.push(...debits.filter(({ status }) => status === 422).map(({ body }) => body.detail));
+        expectStatus(201, await one.api.credit(wallet.id, '0.08'));
+      }
+      expect(refused).toEqual([]);
+      await isSound(database);
+    } finally {
+      await Promise.all([one.stop(), other.stop()]);
+      await database.drop();
     }
-    expect(refused).toEqual([]);
   }, 120_000);
 
   it('has time go on in each wallet where the clock was set back, also past a change of its settings', async () => {
-    const { api, database: own } = await start();
+    const { api, database: own } = service;
     const [wallet, payee] = [await api.newWallet('100.00'), await api.newWallet()];
     await own.query(`
       ALTER TABLE entries DISABLE TRIGGER USER; ALTER TABLE transactions DISABLE TRIGGER USER;
@@ -105,7 +103,7 @@ describe('the money path keeps its neighbours apart', () => {
   });
 
   it('lets no minimum balance come between a hold and its capture', async () => {
-    const { api } = await start();
+    const { api } = service;
     const [wallet, payee] = [await api.newWallet(undefined, { minimum_balance: '-500.00' }), await api.newWallet()];
     const hold = expectStatus(201, await api.post<HoldBody>(`/v1/wallets/${wallet.id}/holds`, { amount: '100.00' }));
     const raised = await api.call('PATCH', `/v1/wallets/${wallet.id}`, { minimum_balance: '100.00' });

@@ -1,5 +1,5 @@
 /** Too much at once, and a database that keeps everybody waiting: each request has an answer in its time, and it is true. */
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -7,11 +7,20 @@ import { expectStatus, type Problem, type Reply } from './support/client.js';
 import { startService, type Service } from './support/service.js';
 
 describe('a service that cannot keep up', () => {
+  /** Of the tests that need no other limits. */
+  let shared: Service;
   let service: Service;
+  beforeAll(async () => {
+    shared = await startService({ REQUESTS_MAX: '40', BODIES_BYTES_MAX: String(2 ** 20) }, { quiet: true });
+  });
+  beforeEach(() => {
+    service = shared;
+  });
   afterEach(async () => {
     expect(await service.database.problems()).toEqual([]);
-    await service.stop();
+    if (service !== shared) await service.stop();
   });
+  afterAll(() => shared.stop());
 
   /** Nobody reads or writes wallets while `meanwhile` runs. */
   async function whileStalled<T>(meanwhile: () => Promise<T>): Promise<T> {
@@ -67,10 +76,9 @@ describe('a service that cannot keep up', () => {
   });
 
   it('takes no more on than it may, tells so at once, and goes on telling that it lives', async () => {
-    service = await startService({ REQUESTS_MAX: '5' }, { quiet: true });
     const wallet = await service.api.newWallet('10.00');
     const held = await whileStalled(async () => {
-      const underWay = Array.from({ length: 5 }, () => service.api.debit(wallet.id, '1.00'));
+      const underWay = Array.from({ length: 40 }, () => service.api.debit(wallet.id, '0.10'));
       await delay(200);
       for (const asking of [service.api.debit(wallet.id, '1.00'), service.api.get<never>(`/v1/wallets/${wallet.id}`)]) {
         const [reply, ms] = await timed(asking as Promise<Reply<Problem>>);
@@ -86,7 +94,6 @@ describe('a service that cannot keep up', () => {
   });
 
   it('has no room for those whose bodies do not arrive, be it that they are many or that they are large', async () => {
-    service = await startService({ REQUESTS_MAX: '40', BODIES_BYTES_MAX: String(2 ** 20) }, { quiet: true });
     const wallet = await service.api.newWallet('10.00');
     const callers: Socket[] = [];
     const silent = (count: number, path: string, bytes: number | 'chunked') =>
@@ -122,7 +129,6 @@ describe('a service that cannot keep up', () => {
   }, 20_000);
 
   it('is asked whether it is ready by as many as like, and the database is asked once', async () => {
-    service = await startService({}, { quiet: true });
     const wallet = await service.api.newWallet('10.00');
     await service.database.query('BEGIN; LOCK TABLE migrations IN ACCESS EXCLUSIVE MODE');
     const asked = Array.from({ length: 200 }, () => service.api.get<Problem>('/health/ready'));
@@ -136,14 +142,13 @@ describe('a service that cannot keep up', () => {
   });
 
   it('counts none of what a caller had still to be answered who sent it in one go and hung up', async () => {
-    service = await startService({ REQUESTS_MAX: '50' }, { quiet: true });
     const wallet = await service.api.newWallet('10.00');
     const counted = async () =>
       Number(/^asper_http_requests_in_flight (\d+)/m.exec((await service.api.get('/metrics')).text)?.[1]);
     await whileStalled(async () => {
       const caller = connect(Number(new URL(service.api.url).port), '127.0.0.1');
       caller.write(`GET /v1/wallets/${wallet.id} HTTP/1.1\r\nHost: asper\r\n\r\n`.repeat(60));
-      for (const end = Date.now() + 5_000; (await counted()) < 50; await delay(50))
+      for (const end = Date.now() + 5_000; (await counted()) < 40; await delay(50))
         expect(Date.now()).toBeLessThan(end);
       caller.destroy();
       await delay(1_000); // far from the deadline

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { figure } from '../torture/stage.js';
 import { expectStatus } from './support/client.js';
-import { startService, type Service } from './support/service.js';
+import { startService, TestDatabase, type Service } from './support/service.js';
 
 const OPERATIONS = Number(process.env.REAL_TIME_OPERATIONS ?? 5_000);
 const CLIENTS = 32;
@@ -19,14 +19,15 @@ interface Seen {
 }
 
 describe('real time', () => {
+  let database: TestDatabase;
   let services: Service[];
   beforeAll(async () => {
-    const first = await startService();
-    services = [first, await startService({}, { database: first.database })];
+    database = await TestDatabase.create();
+    services = await Promise.all([1, 2].map(() => startService({}, { database })));
   });
   afterAll(async () => {
-    await services[1]!.stop();
-    await services[0]!.stop();
+    await Promise.all(services.map((service) => service.stop()));
+    await database.drop();
   });
 
   it(`is kept over ${OPERATIONS} operations on 4 wallets through two processes`, async () => {
@@ -51,7 +52,7 @@ describe('real time', () => {
     const done = seen.reduce((n, list) => n + list.length, 0);
     expect(done).toBe(OPERATIONS);
     figure(`${done} operations, 0 violations`);
-    expect(await services[0]!.database.problems()).toEqual([]);
+    expect(await database.problems()).toEqual([]);
   }, 300_000);
 });
 

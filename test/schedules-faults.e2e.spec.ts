@@ -1,30 +1,37 @@
 /** Schedules when things go wrong: processes that die, a database that refuses, one schedule among many. Nothing twice. */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expectStatus } from './support/client.js';
 import { DAY_MS, Schedules } from './support/schedules.js';
-import { startService, type Service, type TestDatabase } from './support/service.js';
+import { startService, TestDatabase, type Service } from './support/service.js';
 
 const ENV = { TEST_CLOCK: 'on' };
 
 describe('schedules', () => {
-  let services: Service[];
+  /** Those that run. */
+  const services: Service[] = [];
   let database: TestDatabase;
   let schedules: Schedules;
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+  });
   beforeEach(async () => {
-    const first = await startService(ENV, { quiet: true });
-    ({ database } = first);
-    services = [first];
-    schedules = new Schedules(first);
+    schedules = new Schedules(services[0] ?? (await another()));
   });
   afterEach(async () => {
-    const [first, ...others] = services;
-    for (const other of others) await other.stop();
+    for (const other of services.splice(1)) await other.stop();
     expect(await schedules.problems()).toEqual([]);
+    // The clock goes on with the next test, and these do not.
+    await database.query(
+      `UPDATE schedules SET status = 'cancelled', next_at = NULL, due_at = NULL WHERE status = 'active'`,
+    );
+  });
+  afterAll(async () => {
     expect(await database.check()).toEqual([]);
-    await first!.stop();
+    for (const service of services) await service.stop();
+    await database.drop();
   });
 
   /** One more process on the database. */
@@ -34,9 +41,10 @@ describe('schedules', () => {
     return service;
   }
 
-  async function kill({ process }: Service): Promise<void> {
-    const exit = once(process, 'exit');
-    process.kill('SIGKILL');
+  async function kill(service: Service): Promise<void> {
+    services.splice(services.indexOf(service), 1);
+    const exit = once(service.process, 'exit');
+    service.process.kill('SIGKILL');
     await exit;
   }
 
@@ -161,7 +169,9 @@ describe('schedules', () => {
     for (const { id } of good) expect((await schedules.after(id, 1, 5_000)).counts.posted).toBe(1);
     await allowOutcomes();
     for (const id of bad) expect((await schedules.after(id, 1, 20_000)).counts.posted).toBe(1);
-    const [{ n }] = await database.query(`SELECT count(*)::int AS n FROM transactions WHERE actor LIKE 'schedule:%'`);
+    const [{ n }] = await database.query('SELECT count(*)::int AS n FROM transactions WHERE actor = ANY($1)', [
+      made.map(({ id }) => `schedule:${id}`),
+    ]);
     expect(n).toBe(70);
   });
 });

@@ -15,6 +15,8 @@ export class CommitCutter {
   private constructor(
     private readonly server: Server,
     readonly url: string,
+    /** May be changed at any time. */
+    public when: 'before' | 'after',
   ) {}
 
   /** @param when before: COMMIT never reaches the server; after: it does, and the answer is lost. */
@@ -25,8 +27,8 @@ export class CommitCutter {
     await once(server, 'listening');
     const front = new URL(databaseUrl);
     front.port = String((server.address() as AddressInfo).port);
-    const cutter = new CommitCutter(server, front.href);
-    server.on('connection', (client) => cutter.join(client, connect(Number(target.port), target.hostname), when));
+    const cutter = new CommitCutter(server, front.href, when);
+    server.on('connection', (client) => cutter.join(client, connect(Number(target.port), target.hostname)));
     return cutter;
   }
 
@@ -36,7 +38,7 @@ export class CommitCutter {
     await once(this.server, 'close');
   }
 
-  private join(client: Socket, upstream: Socket, when: 'before' | 'after'): void {
+  private join(client: Socket, upstream: Socket): void {
     for (const socket of [client, upstream]) {
       this.sockets.add(socket);
       socket.on('error', () => undefined);
@@ -53,7 +55,7 @@ export class CommitCutter {
         this.cutsLeft--;
         this.cuts++;
         upstream.unpipe(client);
-        if (when === 'before') {
+        if (this.when === 'before') {
           upstream.destroy();
           client.destroy();
         } else {
