@@ -26,7 +26,7 @@ import { LEFTOVERS } from '../src/auth/auth.sweeper.js';
 import type { TokensBody } from '../src/auth/sign-in.dto.js';
 import { privateKeyOf, publicJwkOf } from '../src/receipts/jws.js';
 import { expectStatus } from './support/client.js';
-import { CLI, startService, type Service } from './support/service.js';
+import { CLI, startService, TestDatabase, type Service } from './support/service.js';
 import { as, AUTH_SECRET, Gateway, refresh, signIn, statusOf } from './support/sign-in.js';
 
 interface KeySet {
@@ -34,40 +34,43 @@ interface KeySet {
 }
 
 let gateway: Gateway;
-beforeAll(async () => void (gateway = await Gateway.start()));
-afterAll(() => gateway.stop());
+let service: Service;
+let tokens: TokensBody;
+/** What only the service has. */
+let ours: { kid: string; privateKey: KeyObject; sealed: Buffer };
+beforeAll(async () => {
+  gateway = await Gateway.start();
+  service = await startService(gateway.env({ RECEIPT_KEY: randomBytes(32).toString('base64') }));
+  tokens = await signIn(service, gateway, (await service.api.newUser()).phone_number);
+  ours = await keyOf(service.database);
+});
+afterAll(async () => {
+  await service.stop();
+  await gateway.stop();
+});
 
-const keySet = async (service: Service) => expectStatus(200, await service.api.get<KeySet>('/.well-known/jwks.json'));
+const keySet = async ({ api }: Service) => expectStatus(200, await api.get<KeySet>('/.well-known/jwks.json'));
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** `asper`, on the database of a service. */
-function asper(service: Service, args: string[], env: Record<string, string> = {}) {
+/** `asper`, on a database. */
+function asper({ url }: TestDatabase, args: string[], env: Record<string, string> = {}) {
   return promisify(execFile)(process.execPath, [CLI, ...args], {
-    env: { PATH: process.env.PATH, DATABASE_URL: service.database.url, AUTH_SECRET, ...env },
+    env: { PATH: process.env.PATH, DATABASE_URL: url, AUTH_SECRET, ...env },
   }).catch((error: { code: number; stdout: string; stderr: string }) => error);
 }
 
-/** What only the service has: its private key, opened with AUTH_SECRET. */
-async function privateKeyOfService(service: Service): Promise<{ kid: string; privateKey: KeyObject }> {
-  const [{ kid, sealed_private: sealed }] = await service.database.query('SELECT * FROM signing_keys');
+/** The private key that signs, opened with AUTH_SECRET. */
+async function keyOf(database: TestDatabase): Promise<typeof ours> {
+  const [{ kid, sealed_private: sealed }] = await database.query('SELECT * FROM signing_keys');
   const key = Buffer.from(hkdfSync('sha256', Buffer.from(AUTH_SECRET, 'base64'), '', 'asper-wallet signing keys', 32));
   const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, 12));
   decipher.setAAD(Buffer.from(kid)).setAuthTag(sealed.subarray(-16));
-  return {
-    kid,
-    privateKey: privateKeyOf(Buffer.concat([decipher.update(sealed.subarray(12, -16)), decipher.final()])),
-  };
+  const opened = Buffer.concat([decipher.update(sealed.subarray(12, -16)), decipher.final()]);
+  return { kid, privateKey: privateKeyOf(opened), sealed };
 }
 
 describe('access tokens', () => {
-  let service: Service;
-  let tokens: TokensBody;
-  beforeAll(async () => {
-    service = await startService(gateway.env({ RECEIPT_KEY: randomBytes(32).toString('base64') }));
-    tokens = await signIn(service, gateway, (await service.api.newUser()).phone_number);
-  });
   afterEach(async () => expect(await service.database.problems()).toEqual([]));
-  afterAll(() => service.stop());
 
   it('are EdDSA JWTs that anybody verifies by the key set', async () => {
     const { access_token } = tokens;
@@ -94,7 +97,6 @@ describe('access tokens', () => {
 
   /** A token signed with our own key, good but for the changes. `undefined` leaves out. */
   async function signed(header: object, claims: object, key?: KeyObject): Promise<string> {
-    const { kid, privateKey } = await privateKeyOfService(service);
     const now = Math.floor(Date.now() / 1_000);
     const payload: JWTPayload = {
       ...{ iss: 'asper-wallet', aud: 'asper-wallet', sub: tokens.user_id, sid: tokens.session_id },
@@ -102,8 +104,8 @@ describe('access tokens', () => {
       ...claims,
     };
     return new CompactSign(Buffer.from(JSON.stringify(payload)))
-      .setProtectedHeader({ alg: 'EdDSA', typ: 'at+jwt', kid, ...header })
-      .sign(key ?? privateKey, { crit: { 'urn:asper': true } });
+      .setProtectedHeader({ alg: 'EdDSA', typ: 'at+jwt', kid: ours.kid, ...header })
+      .sign(key ?? ours.privateKey, { crit: { 'urn:asper': true } });
   }
   const unsigned = (header: object, payload: object, signature = '') =>
     `${base64url.encode(JSON.stringify(header))}.${base64url.encode(JSON.stringify(payload))}.${signature}`;
@@ -192,7 +194,7 @@ describe('access tokens', () => {
 
   it('are not made by whoever can write to the database', async () => {
     const { kid, x } = publicJwkOf(attacker);
-    for (const sealed of [Buffer.alloc(60), Buffer.from(attackerJwk.x!), (await sealedOfService())!]) {
+    for (const sealed of [Buffer.alloc(60), Buffer.from(attackerJwk.x!), ours.sealed]) {
       await service.database.query(
         `INSERT INTO signing_keys (kid, public_key, sealed_private, signs_from) VALUES ($1, $2, $3, now() - interval '1 s')`,
         [kid, x, sealed],
@@ -203,8 +205,6 @@ describe('access tokens', () => {
       await service.database.query('DELETE FROM signing_keys WHERE kid = $1', [kid]);
     }
   });
-  const sealedOfService = async () =>
-    (await service.database.query('SELECT sealed_private FROM signing_keys'))[0]?.sealed_private as Buffer | undefined;
   const signedWithAttackers = (kid: string) =>
     new CompactSign(Buffer.from(JSON.stringify(claims())))
       .setProtectedHeader({ alg: 'EdDSA', typ: 'at+jwt', kid })
@@ -221,71 +221,80 @@ describe('access tokens', () => {
 });
 
 describe('signing keys', () => {
-  let service: Service;
-  afterEach(() => service.stop());
+  let database: TestDatabase;
+  /** Two processes that signed for the first time at once. */
+  let one: Service;
+  let second: Service;
+  let signedIn: TokensBody[];
+  let made: number;
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+    const env = gateway.env({ SIGN_UP: 'open' });
+    [one, second] = await Promise.all([startService(env, { database }), startService(env, { database })]);
+    signedIn = await Promise.all(
+      Array.from({ length: 20 }, (_, n) => signIn(n % 2 ? one : second, gateway, `+14155550${100 + n}`)),
+    );
+    made = (await database.query('SELECT FROM signing_keys')).length;
+  });
+  afterAll(async () => {
+    await Promise.all([one.stop(), second.stop()]);
+    await database.drop();
+  });
+
+  it('are one for two processes that sign for the first time at once, or do as well', async () => {
+    expect(made).toBeLessThanOrEqual(2);
+    for (const { access_token } of signedIn)
+      expect([await statusOf(one, access_token), await statusOf(second, access_token)]).toEqual([200, 200]);
+  });
 
   it('rotate without a 401: the key set has the next one before it signs, and the last one while its tokens live', async () => {
-    service = await startService(gateway.env());
-    const second = await startService(gateway.env(), { database: service.database });
-    const { phone_number } = await service.api.newUser();
-    const first = await signIn(service, gateway, phone_number);
-    const { stdout } = (await asper(service, ['auth', 'rotate-keys', '--in', '4'])) as { stdout: string };
+    const kidsOf = async (process: Service) => (await keySet(process)).keys.map(({ kid }) => kid).sort();
+    await pause(1_000); // for so long a process does not look whether the other one has made a key, too
+    const [before] = await Promise.all([kidsOf(one), kidsOf(second)]);
+    const { phone_number } = await one.api.newUser();
+    const first = await signIn(one, gateway, phone_number);
+    const { stdout } = (await asper(database, ['auth', 'rotate-keys', '--in', '4'])) as { stdout: string };
     const next = /^The key (\S+) signs from /.exec(stdout)![1]!;
     const { kid: last } = decodeProtectedHeader(first.access_token);
     await pause(1_000);
-    for (const one of [service, second]) {
-      expect((await keySet(one)).keys.map(({ kid }) => kid).sort()).toEqual([last, next].sort());
-    }
+    for (const process of [one, second]) expect(await kidsOf(process)).toEqual([...before, next].sort());
     let { refresh_token } = first;
     const kids: string[] = [];
     for (let n = 0; n < 30; n++) {
-      const renewed = expectStatus(201, await refresh(n % 2 ? service : second, refresh_token));
+      const renewed = expectStatus(201, await refresh(n % 2 ? one : second, refresh_token));
       refresh_token = renewed.refresh_token;
       kids.push(decodeProtectedHeader(renewed.access_token).kid!);
       for (const token of [first.access_token, renewed.access_token])
-        expect([await statusOf(service, token), await statusOf(second, token)]).toEqual([200, 200]);
+        expect([await statusOf(one, token), await statusOf(second, token)]).toEqual([200, 200]);
       await jwtVerify(renewed.access_token, createLocalJWKSet(await keySet(second)));
       await pause(150);
     }
     expect([kids[0], kids.at(-1)]).toEqual([last, next]);
     expect(kids).toEqual(kids.toSorted((a) => (a === last ? -1 : 1)));
-    await second.stop();
   });
 
   it('are deleted when nothing that they signed is good any more, not before', async () => {
-    service = await startService(gateway.env());
-    const { phone_number } = await service.api.newUser();
-    const { access_token } = await signIn(service, gateway, phone_number);
-    const count = async () => (await service.database.query('SELECT FROM signing_keys')).length;
-    await asper(service, ['auth', 'rotate-keys', '--in', '0']);
-    await asper(service, ['auth', 'rotate-keys', '--in', '0']);
-    expect([await count(), await statusOf(service, access_token)]).toEqual([3, 200]);
-    await service.database.query(`UPDATE signing_keys SET signs_from = signs_from - interval '16 minutes'`);
-    const { stdout } = (await asper(service, ['auth', 'rotate-keys'])) as { stdout: string };
+    const own = await startService(gateway.env());
+    const { phone_number } = await own.api.newUser();
+    const { access_token } = await signIn(own, gateway, phone_number);
+    const count = async () => (await own.database.query('SELECT FROM signing_keys')).length;
+    await asper(own.database, ['auth', 'rotate-keys', '--in', '0']);
+    await asper(own.database, ['auth', 'rotate-keys', '--in', '0']);
+    expect([await count(), await statusOf(own, access_token)]).toEqual([3, 200]);
+    await own.database.query(`UPDATE signing_keys SET signs_from = signs_from - interval '16 minutes'`);
+    const { stdout } = (await asper(own.database, ['auth', 'rotate-keys'])) as { stdout: string };
     expect(stdout).toContain('2 of the keys before it are done');
     expect(await count()).toBe(2);
-    await service.database.query(`UPDATE signing_keys SET signs_from = signs_from - interval '18 minutes'`);
-    for (const statement of LEFTOVERS) await service.database.query(statement); // nobody has to rotate again
+    await own.database.query(`UPDATE signing_keys SET signs_from = signs_from - interval '18 minutes'`);
+    for (const statement of LEFTOVERS) await own.database.query(statement); // nobody has to rotate again
     expect(await count()).toBe(1);
-  });
-
-  it('are one for two processes that sign for the first time at once, or do as well', async () => {
-    service = await startService(gateway.env({ SIGN_UP: 'open' }));
-    const second = await startService(gateway.env({ SIGN_UP: 'open' }), { database: service.database });
-    const signedIn = await Promise.all(
-      Array.from({ length: 20 }, (_, n) => signIn(n % 2 ? service : second, gateway, `+14155550${100 + n}`)),
-    );
-    expect((await service.database.query('SELECT FROM signing_keys')).length).toBeLessThanOrEqual(2);
-    for (const { access_token } of signedIn)
-      expect([await statusOf(service, access_token), await statusOf(second, access_token)]).toEqual([200, 200]);
-    await second.stop();
+    await own.stop();
   });
 
   it('of another AUTH_SECRET sign nothing and are believed in nothing; sessions go on', async () => {
-    service = await startService(gateway.env());
     const { phone_number } = await service.api.newUser();
     const { access_token, refresh_token } = await signIn(service, gateway, phone_number);
-    const { stdout } = (await asper(service, ['auth', 'new-secret'])) as { stdout: string };
+    const { stdout } = (await asper(service.database, ['auth', 'new-secret'])) as { stdout: string };
     const [, secret] = /^AUTH_SECRET=(\S{44})\n$/.exec(stdout)!;
     const env = gateway.env({ AUTH_SECRET: secret! });
     const other = await startService(env, { database: service.database, quiet: true });
@@ -296,15 +305,16 @@ describe('signing keys', () => {
   });
 
   it('are not rotated without the secret, or at no time', async () => {
-    service = await startService(gateway.env());
-    expect(await asper(service, ['auth', 'rotate-keys'], { AUTH_SECRET: '' })).toMatchObject({
+    const untouched = await TestDatabase.create();
+    expect(await asper(untouched, ['auth', 'rotate-keys'], { AUTH_SECRET: '' })).toMatchObject({
       code: 2,
       stderr: expect.stringContaining('AUTH_SECRET must be that of the service'),
     });
-    expect(await asper(service, ['auth', 'rotate-keys', '--in', 'soon'])).toMatchObject({
+    expect(await asper(untouched, ['auth', 'rotate-keys', '--in', 'soon'])).toMatchObject({
       code: 2,
       stderr: expect.stringContaining('--in must be a whole number of seconds'),
     });
-    expect(await service.database.query('SELECT FROM signing_keys')).toEqual([]);
+    expect(await untouched.query('SELECT FROM signing_keys')).toEqual([]);
+    await untouched.drop();
   });
 });

@@ -182,15 +182,6 @@ describe('holds', () => {
     ]);
   });
 
-  it('are recorded as expired by the sweeper where nobody touches the wallet', async () => {
-    const swept = await startService({ HOLD_SWEEP_SECONDS: '1' }, { database: service.database });
-    const { hold } = await heldFor('70.00', 300);
-    await delay(2_500);
-    const rows = await service.database.query(`SELECT status FROM holds WHERE id = '${hold.id}'`);
-    expect(rows).toEqual([{ status: 'expired' }]);
-    await swept.stop();
-  }, 15_000);
-
   it('answer a repeated key with the first outcome, also when the hold has moved on', async () => {
     const wallet = await api().newWallet('100.00');
     const first = await api().hold(wallet.id, '70.00', {}, 'hold-key');
@@ -250,57 +241,71 @@ describe('holds', () => {
     expect(await ids('?status=expired')).toEqual([hold.id]);
   });
 
-  it('R14: 1,000 holds under racing captures, voids and expiries end once each, with `held` exact', async () => {
-    const other = await startService({}, { database: service.database });
-    const services = [service, other];
-    const wallets = await Promise.all(Array.from({ length: 20 }, () => api().newWallet('1000.00')));
-    let reading = true;
-    const wrong: string[] = [];
-    const reader = (async () => {
-      while (reading) {
-        const rows = await service.database.query(`
-          SELECT w.id FROM wallets w WHERE w.held <> (
-            SELECT coalesce(sum(amount - captured), 0) FROM holds h WHERE h.wallet_id = w.id AND h.status = 'active')`);
-        wrong.push(...rows.map(({ id }: { id: string }) => id));
-      }
-    })();
-    const raceOne = async (i: number): Promise<string> => {
-      const isShort = i % 4 === 0;
-      const hold = await holdFor(wallets[i % 20]!.id, '10.00', isShort ? 1_500 : DAY_MS);
-      if (isShort) await delay(Math.max(0, Date.parse(hold.expires_at) - Date.now()) + Math.random() * 40 - 20);
-      const soon = () => delay(Math.random() * 10);
-      const race = await Promise.all([
-        ...Array.from({ length: 4 }, (_x, c) =>
-          soon().then(() => services[c % 2]!.api.capture(hold.id, { amount: '6.00', final: c > 1 })),
-        ),
-        ...services.map(({ api: a }) => soon().then(() => a.void(hold.id))),
-      ]);
-      for (const { status, body } of race) {
-        if (status !== 201) expect(['hold_not_active', 'capture_exceeds_hold']).toContain(body.code);
-      }
-      const { status } = await api().readHold(hold.id);
-      const captures = race.slice(0, 4).filter((reply) => reply.status === 201).length;
-      const voids = race.slice(4).filter((reply) => reply.status === 201).length;
-      expect(captures).toBeLessThanOrEqual(1 + (status === 'captured' ? 1 : 0));
-      expect(voids).toBe(status === 'voided' ? 1 : 0);
-      return status;
-    };
-    const ends: string[] = [];
-    let next = 0;
-    await Promise.all(
-      Array.from({ length: 64 }, async () => {
-        while (next < 1_000) ends.push(await raceOne(next++));
-      }),
+  describe('beside a process that sweeps', () => {
+    let other: Service;
+    beforeAll(
+      async () => void (other = await startService({ HOLD_SWEEP_SECONDS: '1' }, { database: service.database })),
     );
-    reading = false;
-    await reader;
-    await other.stop();
-    expect(wrong).toEqual([]);
-    expect(ends.filter((status) => status === 'active')).toEqual([]);
-    const terminal = await service.database.query(`
-      SELECT hold_id FROM hold_changes WHERE status <> 'active' GROUP BY hold_id HAVING count(*) > 1`);
-    expect(terminal).toEqual([]);
-    const count = (status: string) => ends.filter((end) => end === status).length;
-    figure(`${count('captured')} captured, ${count('voided')} voided, ${count('expired')} expired`);
-  }, 120_000);
+    afterAll(() => other.stop());
+
+    it('are recorded as expired by the sweeper where nobody touches the wallet', async () => {
+      const { hold } = await heldFor('70.00', 300);
+      const status = async () =>
+        (await service.database.query('SELECT status FROM holds WHERE id = $1', [hold.id]))[0].status as string;
+      while ((await status()) === 'active') await delay(50);
+      expect(await status()).toBe('expired');
+    }, 15_000);
+
+    it('R14: 1,000 holds under racing captures, voids and expiries end once each, with `held` exact', async () => {
+      const services = [service, other];
+      const wallets = await Promise.all(Array.from({ length: 20 }, () => api().newWallet('1000.00')));
+      let reading = true;
+      const wrong: string[] = [];
+      const reader = (async () => {
+        while (reading) {
+          const rows = await service.database.query(`
+            SELECT w.id FROM wallets w WHERE w.held <> (
+              SELECT coalesce(sum(amount - captured), 0) FROM holds h WHERE h.wallet_id = w.id AND h.status = 'active')`);
+          wrong.push(...rows.map(({ id }: { id: string }) => id));
+        }
+      })();
+      const raceOne = async (i: number): Promise<string> => {
+        const isShort = i % 4 === 0;
+        const hold = await holdFor(wallets[i % 20]!.id, '10.00', isShort ? 1_500 : DAY_MS);
+        if (isShort) await delay(Math.max(0, Date.parse(hold.expires_at) - Date.now()) + Math.random() * 40 - 20);
+        const soon = () => delay(Math.random() * 10);
+        const race = await Promise.all([
+          ...Array.from({ length: 4 }, (_x, c) =>
+            soon().then(() => services[c % 2]!.api.capture(hold.id, { amount: '6.00', final: c > 1 })),
+          ),
+          ...services.map(({ api: a }) => soon().then(() => a.void(hold.id))),
+        ]);
+        for (const { status, body } of race) {
+          if (status !== 201) expect(['hold_not_active', 'capture_exceeds_hold']).toContain(body.code);
+        }
+        const { status } = await api().readHold(hold.id);
+        const captures = race.slice(0, 4).filter((reply) => reply.status === 201).length;
+        const voids = race.slice(4).filter((reply) => reply.status === 201).length;
+        expect(captures).toBeLessThanOrEqual(1 + (status === 'captured' ? 1 : 0));
+        expect(voids).toBe(status === 'voided' ? 1 : 0);
+        return status;
+      };
+      const ends: string[] = [];
+      let next = 0;
+      await Promise.all(
+        Array.from({ length: 64 }, async () => {
+          while (next < 1_000) ends.push(await raceOne(next++));
+        }),
+      );
+      reading = false;
+      await reader;
+      expect(wrong).toEqual([]);
+      expect(ends.filter((status) => status === 'active')).toEqual([]);
+      const terminal = await service.database.query(`
+        SELECT hold_id FROM hold_changes WHERE status <> 'active' GROUP BY hold_id HAVING count(*) > 1`);
+      expect(terminal).toEqual([]);
+      const count = (status: string) => ends.filter((end) => end === status).length;
+      figure(`${count('captured')} captured, ${count('voided')} voided, ${count('expired')} expired`);
+    }, 120_000);
+  });
 });

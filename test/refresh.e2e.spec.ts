@@ -8,22 +8,31 @@ import { LEFTOVERS } from '../src/auth/auth.sweeper.js';
 import type { SessionBody, SessionsEndedBody } from '../src/auth/sessions.dto.js';
 import type { TokensBody } from '../src/auth/sign-in.dto.js';
 import { expectStatus } from './support/client.js';
-import { startService, type Service } from './support/service.js';
+import { startService, TestDatabase, type Service } from './support/service.js';
 import { as, Gateway, refresh, signIn, statusOf } from './support/sign-in.js';
 
 let gateway: Gateway;
+let folder: string;
+let database: TestDatabase;
 let service: Service;
 let second: Service;
 beforeAll(async () => {
   gateway = await Gateway.start();
-  service = await startService(gateway.env(), { quiet: true });
-  second = await startService(gateway.env(), { database: service.database, quiet: true });
+  folder = await mkdtemp(path.join(tmpdir(), 'asper-auth-'));
+  await chmod(folder, 0o755); // PostgreSQL's account must be able to enter it
+  database = await TestDatabase.create();
+  const env = gateway.env({ AUTH_SECRET: '', DATA_DIR: folder });
+  [service, second] = await Promise.all([
+    startService(env, { database, quiet: true }),
+    startService(env, { database, quiet: true }),
+  ]);
 });
 afterEach(async () => expect(await service.database.problems()).toEqual([]));
 afterAll(async () => {
-  await second.stop();
-  await service.stop();
+  await Promise.all([service.stop(), second.stop()]);
+  await database.drop();
   await gateway.stop();
+  await rm(folder, { recursive: true });
 });
 
 const newSession = async () => signIn(service, gateway, (await service.api.newUser()).phone_number);
@@ -297,16 +306,8 @@ describe('sessions', () => {
   });
 
   it('need no AUTH_SECRET outside production: one is kept in the data folder', async () => {
-    const folder = await mkdtemp(path.join(tmpdir(), 'asper-auth-'));
-    await chmod(folder, 0o755); // PostgreSQL's account must be able to enter it
-    const env = gateway.env({ AUTH_SECRET: '', DATA_DIR: folder, SIGN_UP: 'open' });
-    const one = await startService(env);
-    const { access_token } = await signIn(one, gateway, '+14155550188');
-    const other = await startService(env, { database: one.database });
-    expect(await statusOf(other, access_token)).toBe(200);
+    const { access_token } = await newSession();
+    expect(await statusOf(second, access_token)).toBe(200);
     expect(Buffer.from(await readFile(path.join(folder, 'auth.key'), 'utf8'), 'base64')).toHaveLength(32);
-    await other.stop();
-    await one.stop();
-    await rm(folder, { recursive: true });
   });
 });

@@ -8,7 +8,7 @@ import { startService, type Service } from './support/service.js';
 
 describe('reversals', () => {
   let service: Service;
-  beforeAll(async () => void (service = await startService()));
+  beforeAll(async () => void (service = await startService({ LOCKING: 'pessimistic' })));
   afterEach(async () => expect(await service.database.problems()).toEqual([]));
   afterAll(async () => {
     const found = await service.database.check();
@@ -164,10 +164,9 @@ describe('reversals', () => {
   it.each(['pessimistic', 'optimistic'])(
     'R15: of 2 full reversals of 500 transactions each, one passes (%s)',
     async (locking) => {
-      const services = [
-        await startService({ LOCKING: locking }, { database: service.database }),
-        await startService({ LOCKING: locking }, { database: service.database }),
-      ];
+      const start = () => startService({ LOCKING: locking }, { database: service.database });
+      const started = await Promise.all(locking === 'pessimistic' ? [start()] : [start(), start()]);
+      const services = locking === 'pessimistic' ? [service, ...started] : started;
       const wallets = await Promise.all(Array.from({ length: 25 }, () => api().newWallet('1000.00')));
       const debits = await Promise.all(
         Array.from({ length: 500 }, async (_, i) => expectStatus(201, await api().debit(wallets[i % 25]!.id, '1.00'))),
@@ -178,7 +177,7 @@ describe('reversals', () => {
       expect(replies.filter(({ status }) => status === 201)).toHaveLength(500);
       expect(replies.filter(({ body }) => body.code === 'reversal_exceeds_original')).toHaveLength(500);
       expect(new Set(await Promise.all(wallets.map(({ id }) => balance(id))))).toEqual(new Set(['1000.00']));
-      for (const process of services) await process.stop();
+      await Promise.all(started.map((process) => process.stop()));
     },
     60_000,
   );

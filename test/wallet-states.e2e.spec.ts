@@ -6,8 +6,9 @@ import { clockFunctions } from '../migrations/1764250000000-clock.js';
 import { expectStatus, type Problem } from './support/client.js';
 import { startService, type Service } from './support/service.js';
 
+const env = { LIMIT_TIME_ZONE: 'Asia/Kolkata', GROUP_ATTEMPTS_MAX: '50' };
 let service: Service;
-beforeAll(async () => void (service = await startService({ LIMIT_TIME_ZONE: 'Asia/Kolkata' })));
+beforeAll(async () => void (service = await startService({ ...env, LOCKING: 'pessimistic' })));
 afterEach(async () => expect(await service.database.problems()).toEqual([]));
 afterAll(async () => {
   const found = await service.database.check({ LIMIT_TIME_ZONE: 'Asia/Kolkata' });
@@ -173,16 +174,9 @@ describe('limits', () => {
   it.each(['pessimistic', 'optimistic'])(
     'are not passed by one unit by 200 racing debits (%s)',
     async (locking) => {
-      const services = [
-        await startService(
-          { LOCKING: locking, GROUP_ATTEMPTS_MAX: '50', LIMIT_TIME_ZONE: 'Asia/Kolkata' },
-          { database: service.database },
-        ),
-        await startService(
-          { LOCKING: locking, GROUP_ATTEMPTS_MAX: '50', LIMIT_TIME_ZONE: 'Asia/Kolkata' },
-          { database: service.database },
-        ),
-      ];
+      const start = () => startService({ ...env, LOCKING: locking }, { database: service.database });
+      const started = await Promise.all(locking === 'pessimistic' ? [start()] : [start(), start()]);
+      const services = locking === 'pessimistic' ? [service, ...started] : started;
       const wallet = await api().newWallet('1000.00');
       expectStatus(200, await setLimits(wallet.id, { daily_total: '50.05', monthly_count: 100 }));
       const replies = await Promise.all(
@@ -191,7 +185,7 @@ describe('limits', () => {
       expect(replies.filter(({ status }) => status === 201)).toHaveLength(50);
       expect(replies.filter(({ body }) => body.code === 'limit_exceeded')).toHaveLength(150);
       expect(await balance(wallet.id)).toBe('950.00');
-      for (const process of services) await process.stop();
+      await Promise.all(started.map((process) => process.stop()));
     },
     30_000,
   );
