@@ -11,6 +11,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { figure, skip } from '../torture/stage.js';
 import { growLedger, growthOf } from '../bench/grow-ledger.js';
+import { openEmbedded } from '../src/database/embedded.js';
 import { freePort, run, servantAccount, type Account } from '../src/database/embedded.system.js';
 import { archiveLog, ask, findTools, hasPsql, runBlock, TimedPostings, transactionIds } from './support/backups.js';
 import { startService, type Service } from './support/service.js';
@@ -158,10 +159,10 @@ describe('the embedded server', () => {
   it(
     name,
     async () => {
-      let service = await start(env.DATA_DIR!);
+      const first = await openEmbedded({ dataDir: env.DATA_DIR, role: 'service', log: () => undefined });
       await runBlock('embedded-archive', env);
-      await service.stop();
-      service = await start(env.DATA_DIR!);
+      await first.stop();
+      const service = await start(env.DATA_DIR!);
       const url = await urlOf(env.DATA_DIR!);
       const load = await TimedPostings.start(service.api);
       await load.more(50);

@@ -2,19 +2,19 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { figure } from '../torture/stage.js';
 import { bank } from './scenarios/bank.js';
-import { startService, type Service } from './support/service.js';
+import { startService, TestDatabase, type Service } from './support/service.js';
 
 const SNAPSHOTS = Number(process.env.BANK_SNAPSHOTS ?? 40);
 
 describe.each(['pessimistic', 'optimistic'])('the bank test, %s locking, two processes', (LOCKING) => {
   let services: Service[];
   beforeAll(async () => {
-    const first = await startService({ LOCKING });
-    services = [first, await startService({ LOCKING }, { database: first.database })];
+    const database = await TestDatabase.create();
+    services = await Promise.all([1, 2].map(() => startService({ LOCKING }, { database })));
   });
   afterAll(async () => {
-    await services[1]!.stop();
-    await services[0]!.stop();
+    await Promise.all(services.map((service) => service.stop()));
+    await services[0]!.database.drop();
   });
 
   it.each([8, 1_000])(

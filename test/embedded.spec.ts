@@ -2,8 +2,8 @@
  * The PostgreSQL we bring along, on real folders and with real kills. Service processes run from dist/,
  * which `npm test` builds first.
  */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -14,15 +14,24 @@ import { type EmbeddedDatabase, openEmbedded } from '../src/database/embedded.js
 const DIST = new URL('../dist/src/database/embedded.js', import.meta.url).href;
 const SMALL = { shared_buffers: '16MB', max_connections: '20' };
 
+/** A data folder whose first start found what a killed one had left behind, and that was stopped in good order. */
+let made: string;
 let base: string;
 let dataDir: string;
 let opened: EmbeddedDatabase[];
 let lines: string[];
 let services: ChildProcess[];
 
+beforeAll(async () => {
+  made = path.join(await newFolder(), 'my data');
+  await mkdir(path.join(made, '.init-2147483646-0badcafe', 'cluster', 'base'), { recursive: true });
+  const database = await openEmbedded({ dataDir: made, role: 'command', settings: SMALL, log: () => undefined });
+  await database.stop();
+}, 30_000);
+afterAll(() => rm(path.dirname(made), { recursive: true }));
+
 beforeEach(async () => {
-  base = await mkdtemp(path.join(os.tmpdir(), 'asper embedded é-'));
-  await chmod(base, 0o755); // as root, PostgreSQL runs as another user, who must get in
+  base = await newFolder();
   dataDir = path.join(base, 'my data');
   [opened, lines, services] = [[], [], []];
 });
@@ -30,10 +39,22 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const service of services) await killed(service);
   for (const database of opened) await database.stop();
-  await (await open('command')).stop(); // whoever is last stops it, also after the kills above
+  // Whoever is last stops it; after the kills above nobody has.
+  if (await postmasterPid()) await (await open('command')).stop();
   expect(await postmasterPid()).toBeUndefined();
   await rm(base, { recursive: true });
 }, 30_000);
+
+async function newFolder(): Promise<string> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'asper embedded é-'));
+  await chmod(folder, 0o755); // as root, PostgreSQL runs as another user, who must get in
+  return folder;
+}
+
+/** Where a test is not about how a database is made, it has a copy of one: making it takes seconds of a processor. */
+function useMade(): void {
+  execFileSync('cp', ['-a', made, dataDir]);
+}
 
 async function open(role: 'service' | 'command'): Promise<EmbeddedDatabase> {
   const database = await openEmbedded({ dataDir, role, settings: SMALL, log: (line) => lines.push(line) });
@@ -108,6 +129,7 @@ describe('the embedded PostgreSQL', () => {
   }, 30_000);
 
   it('keeps the password and the data to their owner', async () => {
+    useMade();
     const { url } = await open('command');
     const home = path.join(dataDir, 'postgresql');
     for (const [name, mode] of Object.entries({ '': 0o700, cluster: 0o700, password: 0o600 })) {
@@ -118,6 +140,7 @@ describe('the embedded PostgreSQL', () => {
   }, 30_000);
 
   it('refuses a second service and lets the first go on', async () => {
+    useMade();
     const { url } = await open('service');
     await expect(open('service')).rejects.toThrow(
       `Another Asper Wallet already runs on this data folder (${dataDir}). ` +
@@ -127,6 +150,7 @@ describe('the embedded PostgreSQL', () => {
   }, 30_000);
 
   it('lets commands join and leave, and stops with the last one out', async () => {
+    useMade();
     const service = await open('service');
     const command = await open('command');
     expect(command.url).toBe(service.url);
@@ -150,6 +174,7 @@ describe('the embedded PostgreSQL', () => {
   }, 60_000);
 
   it('starts again after kill -9 of the service, and after kill -9 of everything', async () => {
+    useMade();
     const { service, said: url } = await startService();
     await query(url, 'CREATE TABLE kept AS SELECT 42 AS answer');
     await killed(service);
@@ -165,6 +190,7 @@ describe('the embedded PostgreSQL', () => {
   }, 30_000);
 
   it('serves the same URL again after kill -9 of PostgreSQL, still as the only service', async () => {
+    useMade();
     const { url } = await open('service');
     await query(url, 'CREATE TABLE kept AS SELECT 42 AS answer');
     process.kill((await postmasterPid())!, 'SIGKILL');
@@ -174,6 +200,7 @@ describe('the embedded PostgreSQL', () => {
   }, 30_000);
 
   it('starts when postmaster.pid names a process that is somebody else by now', async () => {
+    useMade();
     const first = await open('service');
     await query(first.url, 'CREATE TABLE kept AS SELECT 42 AS answer');
     const file = path.join(dataDir, 'postgresql', 'cluster', 'postmaster.pid');
@@ -185,10 +212,10 @@ describe('the embedded PostgreSQL', () => {
   }, 30_000);
 
   it('sweeps what a killed first start left behind', async () => {
-    await mkdir(path.join(dataDir, '.init-2147483646-0badcafe', 'cluster', 'base'), { recursive: true });
+    expect(await readdir(made)).toEqual(['postgresql']);
+    useMade();
     const { url } = await open('service');
     expect(await query(url, 'SELECT 1')).toEqual([1]);
-    expect(await readdir(dataDir)).toEqual(['postgresql']);
   }, 30_000);
 
   it('says in one line why a data folder cannot be used', async () => {

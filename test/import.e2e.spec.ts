@@ -56,13 +56,11 @@ describe('asper import', () => {
     await bench.importing(csv);
     // Long after the time for which HTTP callers' keys are answered.
     await bench.database.query("UPDATE idempotency_keys SET created_at = now() - interval '300 days'");
-    const again = await bench.importing(csv);
-    expect([again.code, again.stdout]).toEqual([
-      0,
-      expect.stringMatching(/0 wallets opened\)\nmovements +0 posted, 2 already imported\nrefused +0/),
-    ]);
     const more = await bench.importing(await bench.file([...rows, '3,2024-01-03,a,debit,1,,'], 'more.csv'));
-    expect([more.code, more.stdout]).toEqual([0, expect.stringMatching(/1 posted, 2 already imported/)]);
+    expect([more.code, more.stdout]).toEqual([
+      0,
+      expect.stringMatching(/0 wallets opened\)\nmovements +1 posted, 2 already imported\nrefused +0/),
+    ]);
     expect(await bench.balances()).toEqual({ a: '500' });
     const other = await bench.importing(csv, '--source', 'other-bank');
     expect(other.stdout).toMatch(/2 posted, 0 already imported/);
@@ -111,20 +109,13 @@ describe('asper import', () => {
   });
 
   it('names headings that are missing, there twice, or mapped to nothing, and what to write', async () => {
-    const missing = await bench.importing(await bench.file(['transaction_id,date,konto,type,amount']));
-    expect([missing.code, missing.stderr]).toEqual([
-      2,
-      expect.stringMatching(/no column account_id; name yours with --map <theirs>=account_id/),
-    ]);
+    const headings = await bench.file(['transaction_id,date,konto,type,amount,Amount']);
+    const wrong = await bench.importing(headings, '--map', 'Betrag=operation');
+    expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringMatching(/--map names "Betrag", which is no heading/)]);
+    expect(wrong.stderr).toMatch(/the heading "amount" is there 2 times/);
+    expect(wrong.stderr).toMatch(/no column account_id; name yours with --map <theirs>=account_id/);
     const semicolons = await bench.importing(await bench.file([HEADINGS.replaceAll(',', ';')]));
     expect(semicolons.stderr).toMatch(/try --delimiter ';'/);
-    const twice = await bench.importing(await bench.file([`${HEADINGS},Amount`]));
-    expect([twice.code, twice.stderr]).toEqual([2, expect.stringMatching(/the heading "amount" is there 2 times/)]);
-    const nothing = await bench.importing(await bench.file([HEADINGS]), '--map', 'Betrag=amount');
-    expect([nothing.code, nothing.stderr]).toEqual([
-      2,
-      expect.stringMatching(/--map names "Betrag", which is no heading/),
-    ]);
     const empty = await bench.importing(await bench.file(''));
     expect([empty.code, empty.stderr]).toEqual([2, expect.stringMatching(/The file is empty/)]);
     const onlyHeadings = await bench.importing(await bench.file([HEADINGS]));
