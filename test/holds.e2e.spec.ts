@@ -267,6 +267,7 @@ describe('holds', () => {
             SELECT w.id FROM wallets w WHERE w.held <> (
               SELECT coalesce(sum(amount - captured), 0) FROM holds h WHERE h.wallet_id = w.id AND h.status = 'active')`);
           wrong.push(...rows.map(({ id }: { id: string }) => id));
+          await delay(2);
         }
       })();
       const raceOne = async (i: number): Promise<string> => {
