@@ -8,6 +8,7 @@ import { isLogJson, sayJson } from './telemetry/say.js';
 
 const say = isLogJson(process.env) ? sayJson : (line: string) => console.log(line);
 
+/** Starts, says where it listens, and ends the process in order on a signal; with 1, and the reason on stderr, where it cannot start. */
 export async function start(): Promise<void> {
   let embedded: EmbeddedDatabase | undefined;
   const starting = open((database) => (embedded = database));
