@@ -97,7 +97,9 @@ function headersOf({ production }: Config, directives: Record<string, string[]>)
     setHeader: (name: string, value: string) => void (headers[name.toLowerCase()] = value),
     removeHeader: () => undefined,
   };
-  helmet(options)(undefined as never, probe as never, () => undefined);
+  helmet(options)(undefined as never, probe as never, (error) => {
+    if (error) throw error as Error;
+  });
   return headers;
 }
 

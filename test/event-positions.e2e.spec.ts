@@ -35,14 +35,8 @@ describe('positions of events', () => {
       [walletId, count],
     );
   /** Nobody gives positions while `meanwhile` runs. */
-  async function whileUnplaced<T>(meanwhile: () => Promise<T>): Promise<T> {
-    await service.database.query('BEGIN; SELECT FROM outbox_place FOR UPDATE');
-    try {
-      return await meanwhile();
-    } finally {
-      await service.database.query('ROLLBACK');
-    }
-  }
+  const whileUnplaced = <T>(meanwhile: () => Promise<T>) =>
+    service.database.holding('SELECT FROM outbox_place FOR UPDATE', meanwhile);
 
   it('go on where old events are deleted in the moment in which they are given', async () => {
     const { api, database } = service;

@@ -23,14 +23,8 @@ describe('a service that cannot keep up', () => {
   afterAll(() => shared.stop());
 
   /** Nobody reads or writes wallets while `meanwhile` runs. */
-  async function whileStalled<T>(meanwhile: () => Promise<T>): Promise<T> {
-    await service.database.query('BEGIN; LOCK TABLE wallets IN ACCESS EXCLUSIVE MODE');
-    try {
-      return await meanwhile();
-    } finally {
-      await service.database.query('ROLLBACK');
-    }
-  }
+  const whileStalled = <T>(meanwhile: () => Promise<T>) =>
+    service.database.holding('LOCK TABLE wallets IN ACCESS EXCLUSIVE MODE', meanwhile);
   async function timed<T>(asking: Promise<T>): Promise<[T, number]> {
     const startedAt = performance.now();
     return [await asking, performance.now() - startedAt];

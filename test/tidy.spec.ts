@@ -1,4 +1,4 @@
-/** The manners of the house that a tool can see. ESLint has the rest: lengths of files and functions, promises. */
+/** The manners of the house that a tool can see. oxlint has the rest: lengths of files and functions, promises. */
 import { describe, expect, it } from '@jest/globals';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';

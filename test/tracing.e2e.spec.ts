@@ -19,12 +19,11 @@ const server = (trace: string) => (span: ExportedSpan) => span.traceId === trace
 const WRITE = 'write_wallets_events_transactions_entries';
 
 /**
- * Says at its end how many modules of OpenTelemetry's SDK were loaded; its interfaces (`api`) come with prom-client. They are
- * CommonJS, so Node's own list has them all.
+ * Says at its end how many modules of OpenTelemetry were loaded. They are CommonJS, so Node's own list has them all.
  */
 const PROBE = `import { createRequire } from 'node:module';
   const { cache } = createRequire('/');
-  const loaded = () => Object.keys(cache).filter((file) => /@opentelemetry.(?!api.)/.test(file)).length;
+  const loaded = () => Object.keys(cache).filter((file) => /@opentelemetry./.test(file)).length;
   process.on('exit', () => console.log('modules of OpenTelemetry: ' + loaded()));`;
 const withProbe = { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(PROBE)}` };
 

@@ -95,10 +95,15 @@ export class TestDatabase {
   }
 
   /** Holds the row lock of a wallet while `meanwhile` runs, so that postings which need it are under way and stay so. */
-  async locking<T>(walletId: string, meanwhile: () => Promise<T>): Promise<T> {
+  locking<T>(walletId: string, meanwhile: () => Promise<T>): Promise<T> {
+    return this.holding('SELECT FROM wallets WHERE id = $1 FOR UPDATE', meanwhile, [walletId]);
+  }
+
+  /** Holds the locks of a statement while `meanwhile` runs. */
+  async holding<T>(statement: string, meanwhile: () => Promise<T>, parameters?: unknown[]): Promise<T> {
     await this.query('BEGIN');
     try {
-      await this.query('SELECT FROM wallets WHERE id = $1 FOR UPDATE', [walletId]);
+      await this.query(statement, parameters);
       return await meanwhile();
     } finally {
       await this.query('ROLLBACK');
