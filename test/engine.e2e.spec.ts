@@ -122,15 +122,6 @@ describe('a wallet that somebody else has locked', () => {
     }
     return replies;
   };
-  const waitingForLocks = async (count: number) => {
-    for (const until = Date.now() + 3_000; Date.now() < until; await delay(10)) {
-      const waiting = await service.database.query(
-        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-      );
-      if (waiting.length === count) return;
-    }
-    throw new Error(`there are not ${count} that wait for a lock`);
-  };
   /** What a wallet's history says, oldest first. */
   const history = async (walletId: string) =>
     service.database.query(
@@ -192,7 +183,7 @@ describe('a wallet that somebody else has locked', () => {
         await outsider.query('BEGIN');
         await outsider.query(`SELECT FROM wallets WHERE kind = 'external' FOR UPDATE`);
         const first = api.debit(free!.id, '1.00');
-        await waitingForLocks(1);
+        await service.database.locksAwaited(1);
         const next = await inOrder(
           () => api.transfer(locked!.id, payee!.id, '10.00'),
           () => api.debit(payee!.id, '10.00'),

@@ -56,8 +56,7 @@ describe('positions of events', () => {
     });
     try {
       const read = page(after);
-      const waits = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%place_events%'`;
-      while ((await database.query(waits)).length === 0) await delay(10);
+      await database.locksAwaited(1);
       await retention.query('COMMIT');
       expect(expectStatus(200, await read).data.map(({ type }) => type)).toEqual(['wallet.opened']);
     } finally {

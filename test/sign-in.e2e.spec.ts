@@ -34,13 +34,15 @@ describe('one-time codes', () => {
     return { user, expires_at, ...(await gateway.message(id)) };
   }
 
-  /** 100 tries that truly meet: the row is locked until as many as there are connections wait for it. */
+  /** 100 tries that truly meet: the row is locked until five of them wait for it. */
   async function atOnce(id: string, codeOf: (n: number) => string) {
-    await service.database.query('BEGIN');
-    await service.database.query('SELECT FROM one_time_codes WHERE id = $1 FOR UPDATE', [id]);
-    const replies = Array.from({ length: 100 }, (_, n) => tryCode(service, id, codeOf(n)));
-    await pause(500);
-    await service.database.query('COMMIT');
+    const locked = 'SELECT FROM one_time_codes WHERE id = $1 FOR UPDATE';
+    const send = async () => {
+      const replies = Array.from({ length: 100 }, (_, n) => tryCode(service, id, codeOf(n)));
+      await service.database.locksAwaited(5);
+      return { replies };
+    };
+    const { replies } = await service.database.holding(locked, send, [id]);
     return Promise.all(replies);
   }
 

@@ -110,6 +110,16 @@ export class TestDatabase {
     }
   }
 
+  /** Waits until so many statements wait for a lock, or more. */
+  async locksAwaited(count: number): Promise<void> {
+    const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+    for (const until = Date.now() + 20_000; Date.now() < until; await delay(10)) {
+      await this.query('SELECT pg_stat_clear_snapshot()'); // within a transaction it would see the same again
+      if ((await this.query(waiting)).length >= count) return;
+    }
+    throw new Error(`there are not ${count} that wait for a lock`);
+  }
+
   /** Refuses new rows of a table while `meanwhile` runs. @param condition of the row, on `NEW`. */
   async refusing(table: string, condition: string, meanwhile: () => Promise<void>): Promise<void> {
     await this.query(`
