@@ -3,18 +3,28 @@ import type { InstructionOutcome } from './posting.engine.js';
 import type { Waiting } from './posting.queue.js';
 
 /**
- * Answers leave in slices, one a turn of the event loop. All at once they would call forth as many new requests at once,
- * and the next group's reads, back from the database in a millisecond, would wait behind the work of them all: 8,700
- * debits a second instead of 6,650, in two of two rounds; slices of 8 to 32 lie in between.
+ * Answers leave in slices of so many postings, one a turn of the event loop. All at once they would call forth as many new requests at
+ * once, and the next group's reads, back from the database in a millisecond, would wait behind the work of them all: 8,700 debits a second
+ * instead of 6,650, in two of two rounds; slices of 8 to 32 lie in between.
  */
-const ANSWERS_A_TURN = 64;
+const POSTINGS_A_TURN = 64;
 
-/** Resolves what waits with its outcome; what has none goes on waiting. */
-export function answer(group: Waiting[], outcomes: Array<InstructionOutcome | undefined>, from = 0): void {
-  const end = Math.min(group.length, from + ANSWERS_A_TURN);
-  for (let i = from; i < end; i++) {
-    const outcome = outcomes[i];
-    if (outcome) group[i]!.resolve(outcome);
+/**
+ * Resolves what waits with its outcome; what has none goes on waiting. The answer of a large batch is milliseconds of work, which begins
+ * when the next group's reads are on their way: 1.06 times the batches of 500 a second (1.02 to 1.15, nine alternations).
+ */
+export function answer(group: Waiting[], outcomes: Array<InstructionOutcome | undefined>): void {
+  if (group[0]!.instruction.postings.length > POSTINGS_A_TURN) setImmediate(answerFrom, group, outcomes, 0);
+  else answerFrom(group, outcomes, 0);
+}
+
+function answerFrom(group: Waiting[], outcomes: Array<InstructionOutcome | undefined>, from: number): void {
+  let end = from;
+  for (let postings = 0; end < group.length && postings < POSTINGS_A_TURN; end++) {
+    const { instruction, resolve } = group[end]!;
+    postings += instruction.postings.length;
+    const outcome = outcomes[end];
+    if (outcome) resolve(outcome);
   }
-  if (end < group.length) setImmediate(answer, group, outcomes, end);
+  if (end < group.length) setImmediate(answerFrom, group, outcomes, end);
 }
