@@ -96,7 +96,7 @@ describe('traces', () => {
       return { debits };
     });
     const spans = await Promise.all(traces.map((trace) => collector.span(server(trace))));
-    const group = await collector.span(({ links }) => links.length > 1);
+    const group = await collector.span(({ name, links }) => name === 'posting group' && links.length > 1);
     expect(group.attributes['asper.group.size']).toBe(group.links.length);
     const own = new Set(spans.map(({ spanId }) => spanId));
     for (const { spanId } of group.links) expect(own).toContain(spanId);
