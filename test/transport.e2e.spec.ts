@@ -1,6 +1,9 @@
 /** What stands between the network and the routes. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { figure } from '../torture/stage.js';
 import { ALL_SCOPES } from '../src/auth/scopes.js';
 import { insertKey } from './support/keys.js';
 import { bearer, newSecret, startSecured } from './support/secured.js';
@@ -128,6 +131,26 @@ describe('the transport', () => {
       );
     const statuses = [(await debit()).status, (await debit()).status];
     expect([statuses, (await service.api.wallet(wallet.id)).balance]).toEqual([[201, 201], '9.00']);
+  });
+
+  it('loses no connection of 1,000 that come while the process stands still', async () => {
+    const room = Number(await readFile('/proc/sys/net/core/somaxconn', 'utf8').catch(() => '0'));
+    if (room < 1_024) return figure('skipped: this system has room for fewer');
+    const { port, hostname } = new URL(service.api.url);
+    service.process.kill('SIGSTOP');
+    const sockets = Array.from({ length: 1_000 }, () => connect(Number(port), hostname));
+    try {
+      // The system takes them all; one for which it had no room would try again, in vain.
+      await Promise.all(sockets.map((socket) => once(socket, 'connect', { signal: AbortSignal.timeout(10_000) })));
+    } finally {
+      service.process.kill('SIGCONT');
+    }
+    const answers = sockets.map(async (socket) => {
+      socket.write('GET /health/live HTTP/1.1\r\nHost: wallets\r\nConnection: close\r\n\r\n');
+      const [chunk] = (await once(socket, 'data')) as [Buffer];
+      return chunk.toString('latin1', 0, 15);
+    });
+    expect(new Set(await Promise.all(answers))).toEqual(new Set(['HTTP/1.1 200 OK']));
   });
 
   it('gives what it cannot route its headers, too', async () => {
