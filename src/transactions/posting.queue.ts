@@ -152,7 +152,7 @@ function overloaded(detail: string): Problem {
  * How much work it is, in postings of two legs: a group of 2,048 journals of 500 legs would keep the process and the database for
  * minutes. Holds and states count as one.
  */
-function sizeOf({ instruction }: Waiting): number {
+export function sizeOf({ instruction }: Waiting): number {
   let size = 0;
   for (const posting of instruction.postings) {
     const legs =
