@@ -12,6 +12,7 @@ import { sendProblem } from './error.filter.js';
 import { ACCESS_TOKEN, API_KEY } from './auth/access.js';
 import { Problem } from './errors.js';
 import { InFlight } from './in-flight.js';
+import { writeLongAnswersInPieces } from './json.answer.js';
 import { readAmountsToTheDigit } from './json.body.js';
 import { declareErrors, declareHeaders, declareUnreadable } from './openapi.js';
 import { jsonLog, JsonLogger, TextLogger } from './telemetry/log.js';
@@ -58,6 +59,7 @@ export async function createApp(config: Config, module?: Type | DynamicModule): 
   fastify.decorateReply('groupSize', 0);
   fastify.removeContentTypeParser('text/plain');
   readAmountsToTheDigit(fastify);
+  writeLongAnswersInPieces(fastify);
   fastify.server.maxHeadersCount = 0; // Node would drop what is beyond 2,000 without a word; 16 KiB bound them
   fastify.addHook('onRequest', (request, reply, done) => {
     begin(request, reply);

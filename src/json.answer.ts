@@ -1,0 +1,58 @@
+/** JSON bodies of answers, written as Fastify writes them, but for long ones. */
+import type { FastifyInstance } from 'fastify';
+
+/** Of a piece, in characters: V8 keeps a text of it among other young objects, up to 128 KiB of them. */
+const PIECE_CHARS = 60_000;
+const LONG_LIST = 100;
+
+export function writeLongAnswersInPieces(fastify: FastifyInstance): void {
+  // It may be bytes, which the types do not say.
+  fastify.setReplySerializer(jsonOf as (body: unknown) => string);
+}
+
+/**
+ * The JSON of a body, of one with a long list as bytes. As one text it would get memory from the system, not from the heap, and twice: when
+ * it is made from its parts to be measured, and when Node makes one text of it and the headers.
+ */
+export function jsonOf(body: unknown): string | Buffer {
+  if (!hasLongList(body)) return JSON.stringify(body);
+  const pieces: string[] = [];
+  let piece = '';
+  const write = (text: string) => {
+    piece += text;
+    if (piece.length < PIECE_CHARS) return;
+    pieces.push(piece);
+    piece = '';
+  };
+  let before = '{';
+  for (const [name, value] of Object.entries(body)) {
+    if (!isLongList(value)) {
+      const text = JSON.stringify(value) as string | undefined;
+      if (text === undefined) continue;
+      write(`${before}${JSON.stringify(name)}:${text}`);
+    } else {
+      write(`${before}${JSON.stringify(name)}:`);
+      value.forEach((element, i) => write(`${i === 0 ? '[' : ','}${JSON.stringify(element) ?? 'null'}`));
+      write(']');
+    }
+    before = ',';
+  }
+  pieces.push(`${piece}}`);
+  return bytesOf(pieces);
+}
+
+function hasLongList(body: unknown): body is Record<string, unknown> {
+  if (typeof body !== 'object' || body === null || Array.isArray(body) || 'toJSON' in body) return false;
+  return Object.values(body).some(isLongList);
+}
+
+function isLongList(value: unknown): value is unknown[] {
+  return Array.isArray(value) && value.length >= LONG_LIST;
+}
+
+function bytesOf(pieces: readonly string[]): Buffer {
+  const buffer = Buffer.allocUnsafe(pieces.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0));
+  let at = 0;
+  for (const piece of pieces) at += buffer.write(piece, at);
+  return buffer;
+}
