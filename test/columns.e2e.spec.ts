@@ -1,23 +1,32 @@
 /** Rows that are written as a parameter for each column come out as they went in, whatever their texts are. */
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { arrayOf } from '../src/database/array.parameter.js';
 import { namesOf, rowsOf, valuesOf, type Columns } from '../src/database/columns.js';
 import { TestDatabase } from './support/service.js';
 
 interface Row {
   id: string;
-  amount?: bigint;
+  place?: number;
+  version?: number;
+  day?: string;
+  amount?: bigint | number;
   note?: string | null;
   at?: Date | null;
   details?: object | null;
+  body?: object;
   hash?: string;
 }
 
 const COLUMNS: Columns<Row> = {
   id: ['uuid', (row) => row.id],
+  place: ['smallint', (row) => row.place],
+  version: ['int', (row) => row.version],
+  day: ['date', (row) => row.day],
   amount: ['bigint', (row) => row.amount],
   note: ['text', (row) => row.note],
   at: ['timestamptz', (row) => row.at],
   details: ['jsonb', (row) => row.details],
+  body: ['json', (row) => row.body],
   hash: ['bytea', (row) => row.hash],
 };
 
@@ -27,11 +36,24 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
+const SELECTED = namesOf(COLUMNS).replace('day', 'day::text');
 const readBack = (rows: Row[]) =>
-  database.query(`SELECT ${namesOf(COLUMNS)} FROM ${rowsOf(COLUMNS)} r`, valuesOf(COLUMNS, rows));
+  database.query(`SELECT ${SELECTED} FROM ${rowsOf(COLUMNS)} r`, valuesOf(COLUMNS, rows));
 
 const ID = '0199a3c2-7d53-7c0e-9a3b-5f1f0a9d2c11';
-const NOTHING = { amount: null, note: null, at: null, details: null, hash: null };
+const NOTHING = {
+  ...{
+    place: null,
+    version: null,
+    day: null,
+    amount: null,
+    note: null,
+    at: null,
+    details: null,
+    body: null,
+    hash: null,
+  },
+};
 
 it.each([
   ['quotes and backslashes', `"a" \\ 'b' \\" \\\\`],
@@ -42,22 +64,57 @@ it.each([
   ['lines and tabs', 'a\nb\tc\r\n'],
   ['letters of many kinds', 'ß 漢 👩‍👩‍👧 \u202e'],
 ])('keeps a text of %s', async (_, note) => {
-  const details = { [note]: note };
-  expect(await readBack([{ id: ID, note, details }])).toEqual([{ ...NOTHING, id: ID, note, details }]);
+  const row = { id: ID, note, details: { [note]: note }, body: { [note]: [note] } };
+  expect(await readBack([row])).toEqual([{ ...NOTHING, ...row }]);
 });
 
-it('keeps the largest numbers, times to the millisecond, and bytes', async () => {
-  const at = new Date('1969-12-31T23:59:59.999Z');
-  const hash = '00ff5c22'.repeat(8);
+it.each([
+  [
+    'the largest',
+    { place: 32_767, version: 2_147_483_647, day: '9999-12-31', amount: 2n ** 63n - 1n },
+    new Date('9999-12-31T23:59:59.999Z'),
+  ],
+  [
+    'the smallest',
+    { place: -32_768, version: -2_147_483_648, day: '0001-01-01', amount: -(2n ** 63n) },
+    new Date('0001-01-01T00:00:00.001Z'),
+  ],
+  [
+    'what is around zero',
+    { place: -1, version: 0, day: '1999-12-31', amount: -1 },
+    new Date('1969-12-31T23:59:59.999Z'),
+  ],
+])('keeps of numbers, days and times %s, times to the millisecond', async (_, numbers, at) => {
+  const [read] = await readBack([{ id: ID, ...numbers, at }]);
+  expect(read).toEqual({ ...NOTHING, id: ID, ...numbers, amount: String(numbers.amount), at });
+});
+
+it('keeps bytes, and ids in either case', async () => {
+  const hash = '00ff5C22'.repeat(8);
   const rows = await readBack([
-    { id: ID, amount: 2n ** 63n - 1n, at, hash },
-    { id: ID, amount: -(2n ** 63n), at, hash },
+    { id: ID.toUpperCase(), hash: '' },
+    { id: ID, hash },
   ]);
-  const same = { id: ID, note: null, details: null, at, hash: Buffer.from(hash, 'hex') };
-  expect(rows).toEqual([
-    { ...same, amount: '9223372036854775807' },
-    { ...same, amount: '-9223372036854775808' },
-  ]);
+  expect(rows.map(({ id }) => id)).toEqual([ID, ID]);
+  expect(rows.map((row) => row.hash)).toEqual([Buffer.alloc(0), Buffer.from(hash, 'hex')]);
+});
+
+it.each([
+  ['smallint', 32_768],
+  ['smallint', 0.5],
+  ['int', 2 ** 31],
+  ['int', Number.NaN],
+  ['bigint', 2n ** 63n],
+  ['bigint', 0.5],
+  ['date', '2026-02-32'],
+  ['timestamptz', new Date(Number.NaN)],
+  ['uuid', ID.slice(1)],
+  ['uuid', ID.replace('7', 'g')],
+  ['uuid', ID.replace('7', 'ŷ')],
+  ['bytea', 'abc'],
+  ['bytea', 'zz'],
+] as const)('writes no %s that is none: %s', (type, value) => {
+  expect(() => arrayOf(type, [value as never])).toThrow(RangeError);
 });
 
 it('keeps each value in its row where others have none, or nobody has one', async () => {
