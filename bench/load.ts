@@ -48,11 +48,15 @@ abstract class Run {
   protected readonly latenciesMs: number[] = [];
   protected readonly others: Record<string, number> = {};
   protected readonly lanes = new Set<Lane>();
+  protected beginsAt = Infinity;
   protected endsAt = Infinity;
   protected underWay = 0;
   protected lost = 0;
   protected finish!: () => void;
   private opened = 0;
+  /** Connections that have had no answer yet, before the time begins. */
+  private unused = 0;
+  private used!: () => void;
   private done = 0;
   private acknowledged = 0;
 
@@ -61,13 +65,15 @@ abstract class Run {
   }
 
   async measure(): Promise<LoadResult> {
-    const lanes = await Promise.all(Array.from({ length: this.job.connections }, () => this.open()));
+    await Promise.all(Array.from({ length: this.job.connections }, () => this.open()));
+    await this.useOnce();
     const { seconds } = this.job;
     const cpu = process.cpuUsage();
     const begin = performance.now();
+    this.beginsAt = begin;
     this.endsAt = begin + seconds * 1_000;
     const finished = new Promise<void>((resolve) => (this.finish = resolve));
-    this.start(lanes, begin);
+    this.start([...this.lanes], begin);
     // Unreferenced: the process must not stay for it once all is answered.
     await Promise.race([finished, delay(seconds * 1_000 + STRAGGLERS_MAX_MS, undefined, { ref: false })]);
     this.stop();
@@ -80,6 +86,22 @@ abstract class Run {
       ...latenciesOf(this.latenciesMs),
       ownCpuUs: user + system,
     };
+  }
+
+  /**
+   * Sends a request over each connection and awaits the answers, before the time begins. A connection that the system has opened, the
+   * service takes when it comes to it, and 256 of them take it some 100 ms. The other references have theirs before they begin as well.
+   */
+  private async useOnce(): Promise<void> {
+    this.unused = this.lanes.size;
+    const used = new Promise<void>((resolve) => (this.used = resolve));
+    for (const lane of this.lanes) this.send(lane, performance.now());
+    await Promise.race([used, delay(STRAGGLERS_MAX_MS, undefined, { ref: false })]);
+    if (this.unused > 0) throw new Error(`${this.unused} connections have had no answer for ${STRAGGLERS_MAX_MS} ms`);
+  }
+
+  private afterUse(): void {
+    if (--this.unused === 0) this.used();
   }
 
   protected abstract start(lanes: Lane[], begin: number): void;
@@ -96,7 +118,8 @@ abstract class Run {
         const now = performance.now();
         this.underWay--;
         this.record(answer, now - lane.since, now);
-        this.onFree(lane, now);
+        if (now >= this.beginsAt) this.onFree(lane, now);
+        else this.afterUse();
       },
       onBroken: (lane) => {
         this.lanes.delete(lane);
@@ -105,7 +128,8 @@ abstract class Run {
           this.lost++;
           this.count('lost');
         }
-        this.onBroken(lane);
+        if (performance.now() >= this.beginsAt) this.onBroken(lane);
+        else if (lane.isBusy) this.afterUse();
       },
     });
     this.lanes.add(lane);
@@ -136,7 +160,7 @@ abstract class Run {
     const done = this.requests.doneIn(answer);
     if (done < operations) this.count('refused item', operations - done);
     this.acknowledged += done;
-    if (now <= this.endsAt) this.done += done;
+    if (now >= this.beginsAt && now <= this.endsAt) this.done += done;
     if (this.isMeasured(now)) this.latenciesMs.push(latencyMs);
   }
 }
@@ -168,7 +192,7 @@ class ClosedLoop extends Run {
   }
 
   protected isMeasured(now: number): boolean {
-    return now <= this.endsAt;
+    return now >= this.beginsAt && now <= this.endsAt;
   }
 
   private leave(): void {
@@ -205,8 +229,8 @@ class OpenLoop extends Run {
   }
 
   /** All that arrived, however late their answers: leaving out the slow ones would flatter. */
-  protected isMeasured(): boolean {
-    return true;
+  protected isMeasured(now: number): boolean {
+    return now >= this.beginsAt;
   }
 
   protected override stop(): void {
