@@ -41,19 +41,7 @@ const readBack = (rows: Row[]) =>
   database.query(`SELECT ${SELECTED} FROM ${rowsOf(COLUMNS)} r`, valuesOf(COLUMNS, rows));
 
 const ID = '0199a3c2-7d53-7c0e-9a3b-5f1f0a9d2c11';
-const NOTHING = {
-  ...{
-    place: null,
-    version: null,
-    day: null,
-    amount: null,
-    note: null,
-    at: null,
-    details: null,
-    body: null,
-    hash: null,
-  },
-};
+const NOTHING = Object.fromEntries(Object.keys(COLUMNS).map((name) => [name, null]));
 
 it.each([
   ['quotes and backslashes', `"a" \\ 'b' \\" \\\\`],
