@@ -109,10 +109,11 @@ function classNamesOnly(/** @type {string} */ code) {
 }
 
 /**
- * Nothing but ASCII, of which V8 keeps a file in half the memory: one letter elsewhere, and each takes two bytes. What esbuild leaves as it
- * is stands in comments and regular expressions.
+ * Nothing but ASCII: with one letter outside of Latin-1 V8 keeps a file with two bytes for each, and the service is 4 of 105 MB larger. What
+ * esbuild leaves as it is stands in comments and regular expressions.
  */
 function asciiOnly(/** @type {string} */ code) {
+  if (/\\[^\0-\x7f]/.test(code)) throw new Error('a letter behind a backslash cannot be written as its escape');
   return code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 

@@ -99,7 +99,7 @@ export class PostingStore {
   }
 }
 
-/** When it counts, where that is not when it was posted: nearly never, and a time takes the database long to read. */
+/** When it counts, where that is not when it was posted: nearly never, and a group without one sends no times at all. */
 function effectiveApart({ effectiveAt, createdAt }: PostedTransaction): Date | null {
   return effectiveAt.getTime() === createdAt.getTime() ? null : effectiveAt;
 }
