@@ -232,7 +232,7 @@ describe('the typed client', () => {
       '--lib',
       'es2023,dom,dom.iterable',
     ];
-    const { stdout } = await run('typescript/bin/tsc', ...options, 'uses.ts').catch(
+    const { stdout } = await run('@typescript/native/bin/tsc', ...options, 'uses.ts').catch(
       (error: { stdout: string }) => error,
     );
     expect(stdout).toBe('');
