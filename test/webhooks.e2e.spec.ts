@@ -19,7 +19,7 @@ describe('webhooks', () => {
   const receivers: Receiver[] = [];
   const endpoints: string[] = [];
   beforeAll(async () => {
-    service = await startService({ WEBHOOK_RETRY_SECONDS: '0,0,0,1', WEBHOOK_TIMEOUT_MS: '500' }, { quiet: true });
+    service = await startService({ WEBHOOK_RETRY_SECONDS: '0,0,0,1', WEBHOOK_TIMEOUT_MS: '1500' }, { quiet: true });
   });
   afterEach(async () => {
     for (const id of endpoints.splice(0)) await service.api.call('DELETE', `/v1/webhook-endpoints/${id}`);
@@ -117,7 +117,7 @@ describe('webhooks', () => {
       [
         [500, 'answered 500', 'try later'],
         [null, 'no answer: ECONNRESET', null],
-        [null, 'no answer within 500 ms', null],
+        [null, 'no answer within 1500 ms', null],
         [307, 'answered 307; redirects are not followed', ''],
         [204, null, ''],
       ],
