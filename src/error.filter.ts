@@ -2,7 +2,7 @@
 import { Catch, HttpException, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { classicErrorBody } from './classic/classic.errors.js';
-import { isDatabaseFault } from './database/sqlstate.js';
+import { isDatabaseFault, isSerializationFault } from './database/sqlstate.js';
 import { CommitUnknownError, WriteConflict } from './database/transaction.js';
 import { Problem, problemBody } from './errors.js';
 import { tracing } from './tracing/tracing.js';
@@ -24,7 +24,9 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   if (problem.code === 'internal_error' || (problem.status >= 500 && problem !== error)) {
     const cause = problem.extra.cause ?? error;
     const stack = cause instanceof Error ? cause.stack : String(cause);
-    logger.error(`${request.method} ${request.routeOptions?.url ?? ''} ${request.id}: ${stack}`);
+    // A database that is away says so with every request; what nobody expected must not drown in it.
+    const tell = problem.code === 'internal_error' ? 'error' : 'warn';
+    logger[tell](`${request.method} ${request.routeOptions?.url ?? ''} ${request.id}: ${stack}`);
   }
   reply.problem = problem.code;
   const classic = classicErrorBody(request.routeOptions?.url, problem);
@@ -64,7 +66,7 @@ function problemOf(error: unknown): Problem {
   if (error instanceof CommitUnknownError) {
     return new Problem('outcome_unknown', 'The connection was lost during the commit.', { retryAfterSeconds: 1 });
   }
-  if (error instanceof WriteConflict || isDatabaseFault(error)) {
+  if (error instanceof WriteConflict || isSerializationFault(error) || isDatabaseFault(error)) {
     return new Problem('database_unavailable', 'The database did not answer in time.', { retryAfterSeconds: 1 });
   }
   return new Problem('internal_error', 'The service met a state that it did not expect.');
@@ -81,6 +83,6 @@ function badRequestDetail(error: unknown): string {
   // Nest wraps what Fastify raises.
   const { code } = ((error as { cause?: unknown }).cause ?? error) as { code?: unknown };
   if (code === 'FST_ERR_CTP_EMPTY_JSON_BODY') return 'The body is empty; a JSON object is expected.';
-  if (code === 'FST_ERR_CTP_INVALID_JSON_BODY') return 'The body is not valid JSON.';
+  if (code === 'FST_ERR_CTP_INVALID_JSON_BODY') return 'The body is not valid JSON, or has a field named `__proto__`.';
   return 'The request could not be read: its body is not valid JSON, or its URL or headers are malformed.';
 }

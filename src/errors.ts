@@ -76,10 +76,10 @@ export const ERRORS = {
   ...SCHEDULE_ERRORS,
   idempotency_key_not_found: {
     status: 404,
-    title: 'The key was never used',
+    title: 'This caller never used the key',
     retryable: false,
-    cause: 'No request with this idempotency key has an outcome: nothing was executed under it.',
-    fix: 'It is safe to send the request with this key.',
+    cause: 'No request of this caller with this idempotency key has an outcome. Other callers may have used the same.',
+    fix: 'Where it was this caller’s request, it is safe to send it again with the key. Operators name others with `caller`.',
   },
   idempotency_key_reused: {
     status: 422,
@@ -238,7 +238,7 @@ export const ERRORS = {
   },
   below_minimum_balance: {
     status: 422,
-    title: 'The debit would go under the minimum balance',
+    title: 'Below the minimum balance',
     retryable: false,
     cause: 'After every debit the available balance must still be at least the minimum balance.',
     fix: 'Debit less, or have an operator lower the minimum balance; then use a new key.',
@@ -311,6 +311,9 @@ export const ERRORS = {
 
 /** The machine-readable name of an error: the `code` of the body and the end of its `type`. */
 export type ErrorCode = keyof typeof ERRORS;
+/** A batch has a thousand items, and may have as many times the same mistake. */
+const FIELD_ERRORS_MAX = 50;
+
 /** An error on its way to the caller. Thrown at the edge only; the posting rules return refusals as values. */
 export class Problem extends Error {
   readonly status: number;
@@ -329,10 +332,12 @@ export class Problem extends Error {
     return Problem.fields([{ field, message }]);
   }
 
-  /** A 422 that names every field that is wrong. */
-  static fields(errors: FieldError[]): Problem {
+  /** A 422 that names the fields that are wrong: all, or the first of very many. */
+  static fields(all: FieldError[]): Problem {
+    const errors = all.slice(0, FIELD_ERRORS_MAX);
     const detail = errors.map(({ field, message }) => `${field} ${message}`).join('; ');
-    return new Problem('validation_failed', detail, { errors });
+    const more = all.length - errors.length;
+    return new Problem('validation_failed', more > 0 ? `${detail}; and ${more} more` : detail, { errors });
   }
 }
 

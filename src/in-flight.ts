@@ -18,8 +18,8 @@ const CHECK_EVERY_MS = 250;
 const RETRY_AFTER_SECONDS = 1;
 /** How long a body may take to arrive while half of the room is taken. */
 const BODY_MS_WHEN_SCARCE = 1_000;
-/** What tells how the process does is answered as long as it can be. */
-const ALWAYS = /^\/(health|metrics|version)\b/;
+/** What tells how the process does is answered as long as it can be. SECURITY: these very routes, which take no body. */
+const ALWAYS = /^\/(health\/live|health\/ready|metrics|version)(\?|$)/;
 
 interface Taken {
   /** `performance.now()` */
@@ -61,7 +61,7 @@ export class InFlight implements OnApplicationBootstrap, BeforeApplicationShutdo
   /** Takes a request on. @throws {Problem} `overloaded` */
   begin(request: FastifyRequest, reply: FastifyReply): void {
     if (this.isDraining) void reply.header('Connection', 'close');
-    if (ALWAYS.test(request.url)) return;
+    if (request.method === 'GET' && ALWAYS.test(request.url)) return;
     if (this.count >= this.config.requestsMax) throw overloaded(`${this.count} requests are under way.`);
     if (this.engine.isFull && request.method !== 'GET') throw overloaded('The queue of postings is full.');
     const bodyBytes = this.bodyBytesOf(request);

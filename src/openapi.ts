@@ -1,5 +1,5 @@
 /** How the OpenAPI document tells errors, headers and pages: one decorator each, the same on every operation. */
-import { applyDecorators, type Type } from '@nestjs/common';
+import { applyDecorators, SetMetadata, type Type } from '@nestjs/common';
 import {
   ApiExtraModels,
   ApiHeader,
@@ -72,7 +72,7 @@ function errorResponses(codes: readonly ErrorCode[]) {
 
 /**
  * Documents what is refused before any route of ours is reached, on every operation that it can happen to: a body that cannot
- * be read, also where none is wanted, a path that is no URL, and fields that a route has no use for. The original calls answer the
+ * be read, also where none is wanted, a URL that is none, and fields that a route has no use for. The original calls answer the
  * first in their own way.
  */
 export function declareUnreadable({ paths }: OpenAPIObject): void {
@@ -80,9 +80,8 @@ export function declareUnreadable({ paths }: OpenAPIObject): void {
     for (const [method, { responses }] of Object.entries(methods as Record<string, { responses: Responses }>)) {
       const isClassic = responses['400']?.content?.['application/json'] !== undefined;
       const body = method === 'get' || isClassic ? [] : (['body_too_large', 'unsupported_media_type'] as const);
-      const isParsed = body.length > 0 || path.includes('{');
       const fields = path.startsWith('/v1/') ? (['validation_failed'] as const) : [];
-      const unreadable = isParsed ? (['bad_request', ...body] as const) : [];
+      const unreadable = !isClassic || path.includes('{') ? (['bad_request', ...body] as const) : [];
       for (const { status, description, content } of errorResponses([...unreadable, ...fields])) {
         const said = responses[status];
         if (said?.content?.['application/problem+json']) continue;
@@ -105,6 +104,9 @@ const HEADERS = {
   'WWW-Authenticate': 'How to say who calls.',
 };
 
+/** What is not there yet, and the version of the service itself. */
+const WITHOUT_ETAG = /^(DryRun.*|VersionBody)$/;
+
 /** Documents the headers that answers may have. `X-Request-Id` is on all of them, and said once, in the introduction. */
 export function declareHeaders({ paths, components }: OpenAPIObject): void {
   const declared = Object.entries(HEADERS).map(([name, description]) => [
@@ -114,16 +116,17 @@ export function declareHeaders({ paths, components }: OpenAPIObject): void {
   components!.headers = Object.fromEntries(declared) as NonNullable<typeof components>['headers'];
   const versioned = new Set(
     Object.entries(components!.schemas as Record<string, { properties?: object }>)
-      .filter(([, { properties }]) => properties && 'version' in properties)
+      .filter(([name, { properties }]) => properties && 'version' in properties && !WITHOUT_ETAG.test(name))
       .map(([name]) => `#/components/schemas/${name}`),
   );
-  for (const { parameters, responses } of Object.values(paths).flatMap(
-    (methods) => Object.values(methods) as Operation[],
+  for (const [method, { parameters, responses }] of Object.values(paths).flatMap(
+    (methods) => Object.entries(methods) as Array<[string, Operation]>,
   )) {
     const isKeyed = parameters?.some(({ name }) => name === 'Idempotency-Key') ?? false;
     for (const [status, response] of Object.entries(responses)) {
       const names: Array<keyof typeof HEADERS> = [];
-      if (versioned.has(response.content?.['application/json']?.schema?.$ref ?? '')) names.push('ETag');
+      const body = response.content?.['application/json']?.schema?.$ref ?? '';
+      if (versioned.has(body) && method !== 'delete') names.push('ETag');
       if (isKeyed && status < '500' && !['401', '429'].includes(status)) names.push('Idempotency-Replayed');
       if (['429', '503'].includes(status)) names.push('Retry-After');
       if (status === '429') names.push('RateLimit-Policy', 'RateLimit');
@@ -131,6 +134,25 @@ export function declareHeaders({ paths, components }: OpenAPIObject): void {
       for (const name of names) (response.headers ??= {})[name] = { $ref: `#/components/headers/${name}` };
     }
   }
+}
+
+/**
+ * Every number is a whole one: amounts are texts, but for those of the original calls; and those pass over fields that they do not
+ * know.
+ */
+export function declareShapes({ components }: OpenAPIObject): void {
+  for (const [name, schema] of Object.entries(components!.schemas as Record<string, ObjectSchema>)) {
+    if (/^Classic\w+Dto$/.test(name)) schema.additionalProperties = true;
+    if (name.startsWith('Classic')) continue;
+    for (const property of Object.values(schema.properties ?? {})) {
+      if (property.type === 'number') property.type = 'integer';
+    }
+  }
+}
+
+interface ObjectSchema {
+  additionalProperties?: boolean;
+  properties?: Record<string, { type?: string }>;
 }
 
 interface Operation {
@@ -170,9 +192,13 @@ export function ApiWrite(...codes: ErrorCode[]) {
   );
 }
 
-/** Documents `If-Match`. */
+/** Where a route says that it holds `If-Match` against something. */
+export const TAKES_IF_MATCH = 'takes-if-match';
+
+/** Documents `If-Match`; where a write does not have this, it refuses the header. */
 export function ApiIfMatch() {
   return applyDecorators(
+    SetMetadata(TAKES_IF_MATCH, true),
     ApiHeader({
       name: 'If-Match',
       required: false,

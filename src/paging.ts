@@ -1,9 +1,8 @@
 /** Keyset paging: a cursor is where the last page ended, so pages stay stable while rows arrive. */
 import { Type } from 'class-transformer';
-import { IsInt, Max, Min } from 'class-validator';
 import { ApiPropertyOptional } from '@nestjs/swagger';
 import { Problem } from './errors.js';
-import { MayBeAbsent } from './validation.js';
+import { IsWholeNumber, MayBeAbsent } from './validation.js';
 
 export const PAGE_SIZE_DEFAULT = 20;
 export const PAGE_SIZE_MAX = 100;
@@ -14,9 +13,7 @@ export class PageQuery {
   @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: PAGE_SIZE_MAX, default: PAGE_SIZE_DEFAULT })
   @MayBeAbsent()
   @Type(() => Number)
-  @IsInt({ message: 'must be a whole number' })
-  @Min(1, { message: 'must be at least 1' })
-  @Max(PAGE_SIZE_MAX, { message: `must be at most ${PAGE_SIZE_MAX}` })
+  @IsWholeNumber(1, PAGE_SIZE_MAX)
   limit: number = PAGE_SIZE_DEFAULT;
 
   @ApiPropertyOptional({ description: 'The `next_cursor` of the page before.', maxLength: CURSOR_LENGTH_MAX })
@@ -32,9 +29,11 @@ export interface Page<Item> {
 
 /**
  * Makes a page from `limit + 1` rows: the extra row only tells that there is more.
+ * @param list its name, and of what it is, `entries/<wallet>`: cursors of another one would skip rows without a word.
  * @param position what the cursor must say to continue after a row.
  */
 export function pageOf<Row, Item>(
+  list: string,
   rows: Row[],
   limit: number,
   position: (row: Row) => string,
@@ -44,20 +43,21 @@ export function pageOf<Row, Item>(
   const last = rows.length > limit ? shown.at(-1) : undefined;
   return {
     data: shown.map(present),
-    next_cursor: last === undefined ? null : Buffer.from(`1:${position(last)}`).toString('base64url'),
+    next_cursor: last === undefined ? null : Buffer.from(`${list}:${position(last)}`).toString('base64url'),
   };
 }
 
 /**
  * Where a cursor says to continue.
+ * @param list as {@link pageOf} was told.
  * @param shape what a position of this list looks like.
  * @throws {Problem} on a cursor that this list did not write.
  */
-export function readCursor(cursor: string | undefined, shape: RegExp): string | undefined {
+export function readCursor(list: string, cursor: string | undefined, shape: RegExp): string | undefined {
   if (cursor === undefined) return undefined;
   const text =
     typeof cursor === 'string' && cursor.length <= CURSOR_LENGTH_MAX ? Buffer.from(cursor, 'base64url').toString() : '';
-  const position = text.startsWith('1:') ? text.slice(2) : '';
+  const position = text.startsWith(`${list}:`) ? text.slice(list.length + 1) : '';
   if (!shape.test(position)) throw Problem.field('cursor', 'must be a next_cursor of this list, unchanged');
   return position;
 }

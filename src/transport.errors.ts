@@ -44,7 +44,7 @@ export const TRANSPORT_ERRORS = {
     status: 415,
     title: 'The body is not JSON',
     retryable: false,
-    cause: 'The `Content-Type` is not one that the API reads.',
-    fix: 'Send `Content-Type: application/json`.',
+    cause: 'The `Content-Type` is not one that the API reads, or the body is compressed, or of another charset.',
+    fix: 'Send plain UTF-8 with `Content-Type: application/json`.',
   },
 } as const satisfies Record<string, ErrorEntry>;

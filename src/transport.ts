@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import type { OutgoingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Config } from './config.js';
-import { problemBody, type ErrorCode } from './errors.js';
+import { Problem, problemBody, type ErrorCode } from './errors.js';
 
 /** Of the request line and all headers together; more is 431. */
 const HEADER_BYTES_MAX = 16 * 1024;
@@ -60,6 +60,17 @@ export function allowOrigins(app: NestFastifyApplication, { corsOrigins }: Confi
     ],
     maxAge: 3_600,
   });
+}
+
+/** Fastify would take a broken escape for the text that it is, and a filter find nothing. @throws {Problem} `bad_request` */
+export function refuseBrokenQuery(url: string): void {
+  const query = url.indexOf('?');
+  if (query === -1 || !url.includes('%', query)) return;
+  try {
+    decodeURIComponent(url.slice(query));
+  } catch {
+    throw new Problem('bad_request', 'The query has a % that begins no escape of UTF-8: write % itself as %25.');
+  }
 }
 
 /** Swagger UI and the pages of the errors. Their styles are in the page; their scripts are files. */

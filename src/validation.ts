@@ -12,7 +12,8 @@ import { isTimeZone, TIME_ZONE_RULE } from './time-zone.js';
 /** What is wrong with a text, or nothing. PostgreSQL cannot store NUL or lone surrogates; nobody reads controls. */
 export function textProblem(value: unknown, lengthMax: number): string | undefined {
   if (typeof value !== 'string') return 'must be a text';
-  if (value.length > lengthMax) return `must have at most ${lengthMax} characters`;
+  // Emoji are two of what JavaScript counts, and one character.
+  if (value.length > lengthMax && [...value].length > lengthMax) return `must have at most ${lengthMax} characters`;
   // oxlint-disable-next-line no-control-regex
   if (/[\u0000-\u001f\u007f]/.test(value)) return 'must not contain control characters';
   if (!(value as unknown as { isWellFormed(): boolean }).isWellFormed()) return 'must be well-formed Unicode';
@@ -31,6 +32,15 @@ export function IsTextList(min: number, max: number, isRight: (text: string) => 
       return `must be a list of ${min} to ${max} ${what}`;
     if (value.some((text) => typeof text !== 'string' || !isRight(text))) return `must have nothing but ${what}`;
     return new Set(value).size < value.length ? 'must have nothing twice' : undefined;
+  });
+}
+
+/** A JSON number without decimals. */
+export function IsWholeNumber(min: number, max: number) {
+  return rule('isWholeNumber', (value) => {
+    if (!Number.isInteger(value)) return 'must be a whole number';
+    if ((value as number) < min) return min === 0 ? 'must not be negative' : `must be at least ${min}`;
+    return (value as number) > max ? `must be at most ${max}` : undefined;
   });
 }
 
@@ -56,9 +66,9 @@ function tooLong(value: unknown): string | undefined {
   const [, whole, fraction = ''] = /^-?(0|[1-9]\d*)(?:\.(\d+))?$/.exec(String(value)) ?? [];
   if (whole === undefined) return undefined;
   if (whole.length > 15) return 'must be smaller: it has more than 15 digits before the point';
-  return fraction.length > 4
-    ? 'must be rounded: it has more decimals than any currency; a text says what you mean'
-    : undefined;
+  if (fraction.length <= 4) return undefined;
+  const hint = typeof value === 'number' ? '; a text says what you mean' : '';
+  return `must be rounded: it has more decimals than any currency${hint}`;
 }
 
 /** An ISO 4217 code with a minor unit. */
@@ -131,8 +141,9 @@ export function IsMetadata() {
         if (Number.isInteger(item) ? Number.isSafeInteger(item) : Number.isFinite(item)) continue;
         return `has under "${name}" a number of more than 15 digits: send it as a text`;
       }
+      if (typeof item !== 'string') return `has under "${name}" a value that must be a text, a number, true or false`;
       const itemProblem = textProblem(item, 500);
-      if (itemProblem) return `has under "${name}" a value that ${itemProblem} (or a number, or true, or false)`;
+      if (itemProblem) return `has under "${name}" a value that ${itemProblem}`;
     }
     return undefined;
   });
@@ -185,6 +196,17 @@ export function MayBeAbsent() {
 /** May be left out, or null, which takes away what there was. */
 export function MayBeNull() {
   return ValidateIf((_, value) => value !== undefined && value !== null);
+}
+
+const PASSES_OVER = Symbol('passes over');
+
+/** On a class: what it has no field for is passed over instead of refused. */
+export function PassesOverUnknown(): ClassDecorator {
+  return (type) => Reflect.defineMetadata(PASSES_OVER, true, type);
+}
+
+export function passesOverUnknown(type: object | undefined): boolean {
+  return type !== undefined && Reflect.hasMetadata(PASSES_OVER, type);
 }
 
 /** A decorator from a function that says what is wrong with a value. */

@@ -168,7 +168,7 @@ describe('what comes in', () => {
     expect(await send('{"amount":')).toBe('400 bad_request');
     expect(await send('')).toBe('400 bad_request');
     const detail = async (body: string) => (await service.api.post<Problem>(path, body)).body.detail;
-    expect(await detail('{"amount":')).toBe('The body is not valid JSON.');
+    expect(await detail('{"amount":')).toBe('The body is not valid JSON, or has a field named `__proto__`.');
     for (const deep of [
       '['.repeat(20_000) + ']'.repeat(20_000),
       `{"metadata":${'{"a":'.repeat(5_000)}1${'}'.repeat(5_001)}`,

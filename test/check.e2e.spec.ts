@@ -11,6 +11,7 @@ import { DataSource } from 'typeorm';
 import { databaseOptions } from '../ormconfig.js';
 import { readConfig } from '../src/config.js';
 import { EVENT_PASSES } from '../src/ledger/event.laws.js';
+import { CONSTRAINTS, GUARDS, TRIGGERS } from '../src/ledger/guards.js';
 import { HOLD_PASSES } from '../src/ledger/hold.laws.js';
 import { KEY_PASSES } from '../src/ledger/key.laws.js';
 import { TRANSACTION_PASSES } from '../src/ledger/transaction.laws.js';
@@ -43,6 +44,8 @@ describe('asper check', () => {
 
   const check = (walletId?: string): Promise<CheckResult> =>
     checkLedger(dataSource, { walletId, limitTimeZone: 'UTC' });
+  /** Once the constraints are out of the way, which is told as well. */
+  const brokenRows = async () => (await check()).breaches.filter(({ law }) => law !== 'the guards stand');
   const asper = (...args: string[]) => ImportBench.run(args, { DATABASE_URL: service.database.url, RECEIPT_KEY });
 
   it('finds nothing on a sound ledger, and exits with 0', async () => {
@@ -55,13 +58,38 @@ describe('asper check', () => {
   });
 
   it('says in docs/check.md which laws it knows', async () => {
-    const passes = [...walletPasses('UTC'), ...TRANSACTION_PASSES, ...HOLD_PASSES, ...KEY_PASSES, ...EVENT_PASSES];
+    const passes = [
+      GUARDS,
+      ...walletPasses('UTC'),
+      ...TRANSACTION_PASSES,
+      ...HOLD_PASSES,
+      ...KEY_PASSES,
+      ...EVENT_PASSES,
+    ];
     const inSql = passes.flatMap(({ sql }) => [...sql.matchAll(/\('([^']+)', CASE WHEN|SELECT '([^']+)' AS law/g)]);
     const inChain = [...(await readFile('src/ledger/chain.checker.ts', 'utf8')).matchAll(/report\(\s*'([^']+)'/g)];
     const laws = new Set([...inSql, ...inChain].map(([, law, other]) => law ?? other));
     expect(laws.size).toBeGreaterThan(50);
     const docs = (await readFile('docs/check.md', 'utf8')).replaceAll(/\s+/g, ' ').toLowerCase();
     for (const law of laws) expect(docs).toContain(law!.toLowerCase());
+  });
+
+  it('knows every guard that the migrations make, and misses one that is dropped or disabled', async () => {
+    const names = async (sql: string) => (await service.database.query(sql)).map(({ name }) => name as string).sort();
+    expect(await names('SELECT tgname AS name FROM pg_trigger WHERE NOT tgisinternal')).toEqual(TRIGGERS.toSorted());
+    const constraints = `SELECT conname AS name FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+      AND contype NOT IN ('n', 't') AND conrelid <> 'migrations'::regclass`;
+    expect(await names(constraints)).toEqual(CONSTRAINTS.toSorted());
+    const database = await TestDatabase.create();
+    await database.query(`
+      DROP TRIGGER entries_append_only ON entries; ALTER TABLE transactions DISABLE TRIGGER transactions_have_events;
+      ALTER TABLE wallets DROP CONSTRAINT wallets_floor_holds`);
+    expect((await database.check()).sort()).toEqual([
+      'the guards stand: constraints wallets_floor_holds: the constraint is not there, or not validated',
+      'the guards stand: triggers entries_append_only: the trigger is not there, or disabled',
+      'the guards stand: triggers transactions_have_events: the trigger is not there, or disabled',
+    ]);
+    await database.drop();
   });
 
   it('finds nothing in any single wallet either', async () => {
@@ -85,7 +113,7 @@ describe('asper check', () => {
     }
     const report = missed.map((one) => `CHECK_SEED=${seed}: ${one}`);
     expect([changes.length - missed.length, ...report]).toEqual([CHANGE_COUNT]);
-    expect((await check()).breaches).toEqual([]); // every change was undone
+    expect(await brokenRows()).toEqual([]); // every change was undone
   });
 
   /** Changes rows with no trigger or constraint in the way, looks, and puts every row back. */
@@ -216,7 +244,7 @@ describe('asper check', () => {
     );
     await rewriteChains(database);
     await database.query(`SET session_replication_role = 'origin'`);
-    expect((await check()).breaches).toEqual([]);
+    expect(await brokenRows()).toEqual([]);
     const { code, stdout } = await asper('check', '--receipt', file);
     expect([code, stdout]).toEqual([1, expect.stringMatching(new RegExp(`^BROKEN: entry ${wallet.id}/1 has hash `))]);
     await writeFile(file, JSON.stringify(receipt).replace(/\.[\w-]{10}/, '.AAAAAAAAAA'));

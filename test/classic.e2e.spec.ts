@@ -50,6 +50,23 @@ describe('the six original calls', () => {
     ).toBe('200 {"total_credit":0.00,"total_debit":0.00,"history":[]}');
   });
 
+  it('pass over what they do not know, in bodies and queries', async () => {
+    const more = { foo: 1, currency: 'USD', description: 'x', dry_run: true };
+    const user_id = idIn(await send('POST', '/register?foo=1', { phone_number: '7890123456', ...more }));
+    const wallet_id = idIn(await send('POST', '/wallet/create', { user_id, ...more }));
+    expect(await send('POST', '/wallet/credit?dry_run=true', { wallet_id, amount: 200, ...more })).toBe(
+      '200 {"new_balance":200.00}',
+    );
+    expect(await send('POST', '/wallet/debit', { wallet_id, amount: 50, ...more })).toBe('200 {"new_balance":150.00}');
+    expect(await send('GET', `/wallet/balance/${wallet_id}?foo=1`)).toBe('200 {"balance":150.00}');
+    expect(await send('GET', `/wallet/transactions?wallet_id=${wallet_id}&limit=1&dry_run=true`)).toMatch(
+      /^200 \{"total_credit":200\.00,"total_debit":50\.00,/,
+    );
+    expect(await send('POST', '/wallet/credit', { wallet_id, amount: 'x', ...more })).toMatch(
+      /^400 \{"error":"amount /,
+    );
+  });
+
   it('answer the totals of the very history they answer, while money comes in', async () => {
     const user_id = idIn(await send('POST', '/register', { phone_number: '3456789012' }));
     const wallet_id = idIn(await send('POST', '/wallet/create', { user_id }));

@@ -81,7 +81,9 @@ describe('a large ledger', () => {
       expect(await list(effective, limit)).toEqual([4, 5, 6, 7, 8]);
       expect(await list(`${effective}&created_before=2020-01-11T00:00:00Z`, limit)).toEqual([4]);
     }
-    const forged = Buffer.from('1:99999999999999999_0199a3c2-a0d4-7b61-9f0e-3c8d1e5b7a44').toString('base64url');
+    const forged = Buffer.from(
+      'transactions/created_at:99999999999999999_0199a3c2-a0d4-7b61-9f0e-3c8d1e5b7a44',
+    ).toString('base64url');
     const query = `created_from=2020-01-01T00:00:00Z&cursor=${forged}`;
     expect((await service.api.get(`/v1/transactions?${query}`)).status).toBe(422);
   });

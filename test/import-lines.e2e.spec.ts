@@ -40,6 +40,18 @@ describe('asper import, line by line', () => {
     );
   });
 
+  it('takes no amount that the end of the file may have cut', async () => {
+    const lines = 'transaction_id,date,account_id,type,amount\n1,2024-01-01,a,credit,10.00\n2,2024-01-02,a,credit,123';
+    const cut = await bench.importing(await bench.file(lines));
+    expect([cut.code, cut.stderr]).toEqual([
+      1,
+      'line 3: the file ends with its amount and no line end, and may have been cut off there: if it is whole, add one\n',
+    ]);
+    const whole = await bench.importing(await bench.file(`${lines}4.50\n`));
+    expect([whole.code, whole.stderr]).toEqual([0, '']);
+    expect(await bench.balances()).toEqual({ a: '124450' });
+  });
+
   it('posts nothing that stands within quotes: a record that is bad is so with all its lines, however many', async () => {
     const hidden = 'X1,1993-01-02,mallory,credit,999999.00,,,';
     const csv = await bench.file([

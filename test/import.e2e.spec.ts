@@ -182,7 +182,8 @@ describe('asper import', () => {
     ]);
     const expected =
       'line 3: insufficient_funds: 10.00 INR is available, 10.01 INR was asked for.\n' +
-      'line 6: idempotency_key_reused: This key was used for a request with other contents.\n';
+      'line 6: idempotency_key_reused: a line with this transaction_id was imported before, with other contents. If it was cut off ' +
+      'then, reverse what it posted and give this one a transaction_id of its own.\n';
     const first = await bench.importing(csv);
     expect([first.code, first.stderr]).toEqual([1, expected]);
     expect(first.stdout).toMatch(/movements +3 posted, 1 already imported\nrefused +2\n[^]*10\.01 INR/);

@@ -1,7 +1,8 @@
 /** What a person who signed in may do with their own money, and what they see of others. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ALL_SCOPES } from '../src/auth/scopes.js';
-import type { ReversalsBody, TransactionBody } from '../src/transactions/transactions.dto.js';
+import type { ReversalsBody } from '../src/transactions/reversals.dto.js';
+import type { TransactionBody } from '../src/transactions/transactions.dto.js';
 import type { WalletBody } from '../src/wallets/wallets.dto.js';
 import { expectStatus, type Problem } from './support/client.js';
 import { insertKey } from './support/keys.js';

@@ -2,7 +2,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { apportion } from '../src/transactions/reversal.rules.js';
-import type { ReversalsBody } from '../src/transactions/transactions.dto.js';
+import type { ReversalsBody } from '../src/transactions/reversals.dto.js';
+
 import { expectStatus } from './support/client.js';
 import { startService, type Service } from './support/service.js';
 

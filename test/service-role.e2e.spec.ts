@@ -68,6 +68,8 @@ describe('the role of the service', () => {
     'UPDATE audit_log SET reason = NULL',
     'DELETE FROM audit_log',
     'DELETE FROM wallets',
+    'UPDATE wallets SET user_id = NULL',
+    `UPDATE wallets SET currency = 'USD'`,
     'DELETE FROM users',
     'UPDATE idempotency_keys SET status_code = 200',
     'DELETE FROM hold_changes',

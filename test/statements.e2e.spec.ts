@@ -258,7 +258,7 @@ describe('reading', () => {
       ['entries?effective_from=2026-02-01T00:00:00Z&effective_before=2026-02-01T00:00:00Z', 'effective_before'],
       ['entries?amount_min=2&amount_max=1', 'amount_max'],
       ['entries?direction=up', 'direction'],
-      ['entries?cursor=MTowYQ', 'cursor'],
+      [`entries?cursor=${Buffer.from(`entries/${id}:0a`).toString('base64url')}`, 'cursor'],
     ] as const) {
       const { status, body } = await service.api.get<Problem>(`/v1/wallets/${id}/${query}`);
       expect([query, status, body.errors?.[0]?.field]).toEqual([query, 422, field]);

@@ -295,7 +295,7 @@ describe('webhooks', () => {
       asper('replay', id, '--from', from, '--only', 'dead'),
     ]);
     expect(said.map(({ stdout }) => stdout).join('')).toBe(
-      `${id}  active  ${receiver.url}  wallet.opened\n1 delivery is on the way.\n0 deliveries are on the way.\n`,
+      `${id}  active  ${receiver.url}  wallet.opened\n1 delivery is on the way, or to be when the endpoint is active.\n0 deliveries are on the way, or to be when the endpoint is active.\n`,
     );
     await receiver.until(({ received }) => received.length === 2);
     const refusals = [[id], [id, '--from', 'yesterday'], ['0199a3c2-a0d4-7000-8000-000000000000', '--from', from]];

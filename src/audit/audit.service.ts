@@ -44,7 +44,7 @@ export class AuditService {
 
   /** What was done, latest first. */
   async list(query: ListAuditLogQuery): Promise<Page<AuditEntryBody>> {
-    const after = readCursor(query.cursor, CURSOR_ID);
+    const after = readCursor('audit-log', query.cursor, CURSOR_ID);
     const times = [
       ...(query.created_from === undefined ? [] : [MoreThanOrEqual(new Date(query.created_from))]),
       ...(query.created_before === undefined ? [] : [LessThan(new Date(query.created_before))]),
@@ -61,7 +61,7 @@ export class AuditService {
       order: { id: 'DESC' },
       take: query.limit + 1,
     });
-    return pageOf(rows, query.limit, ({ id }) => id, auditEntryBody);
+    return pageOf('audit-log', rows, query.limit, ({ id }) => id, auditEntryBody);
   }
 }
 

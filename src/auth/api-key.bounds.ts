@@ -21,7 +21,11 @@ export function demandScopes(scopes: readonly Scope[], caller: Caller): void {
   );
 }
 
-/** That it lasts no longer than the key that makes it, can be used from nowhere else, and no more often. @throws {Problem} `insufficient_scope` */
+/**
+ * That it lasts no longer than the key that makes it, can be used from nowhere else, and no more often.
+ * @param requestsPerMinuteKey what binds keys without a number of their own.
+ * @throws {Problem} `insufficient_scope`
+ */
 export async function demandBounds(
   runner: QueryRunner,
   {
@@ -30,6 +34,7 @@ export async function demandBounds(
     requestsPerMinute,
   }: Pick<ApiKey, 'expiresAt' | 'allowedAddresses' | 'requestsPerMinute'>,
   { scope }: Caller,
+  requestsPerMinuteKey: number,
 ): Promise<void> {
   if (!scope.startsWith(KEY_SCOPE)) return;
   const maker = await runner.manager.findOneByOrFail(ApiKey, { id: scope.slice(KEY_SCOPE.length) });
@@ -37,8 +42,11 @@ export async function demandBounds(
     const until = maker.expiresAt.toISOString();
     throw new Problem('insufficient_scope', `A key can last as long as its maker at most: \`expires_at\` by ${until}.`);
   }
-  const { allowedAddresses: outer, requestsPerMinute: most } = maker;
-  if (most !== null && (requestsPerMinute === null || requestsPerMinute > most)) {
+  const { allowedAddresses: outer, requestsPerMinute: ownMost } = maker;
+  // Without a number of its own a key is bound by everybody's, whoever made it; 0 bounds nobody.
+  const most = ownMost ?? (requestsPerMinuteKey || Infinity);
+  const isMore = requestsPerMinute === null ? ownMost !== null : requestsPerMinute > most;
+  if (isMore) {
     throw new Problem(
       'insufficient_scope',
       `A key can be used as often as its maker at most: \`requests_per_minute\` up to ${most}.`,

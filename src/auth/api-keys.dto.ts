@@ -1,7 +1,7 @@
-import { IsIn, IsInt, Max, Min } from 'class-validator';
+import { IsIn } from 'class-validator';
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { PageQuery } from '../paging.js';
-import { IsFlag, IsId, IsInstant, IsText, IsTextList, MayBeAbsent } from '../validation.js';
+import { IsFlag, IsId, IsInstant, IsText, IsTextList, IsWholeNumber, MayBeAbsent } from '../validation.js';
 import type { ApiKey } from './api-key.entity.js';
 import { isNetwork } from './auth.config.js';
 import { ALL_SCOPES, isScope, ROLES, type Role, type Scope } from './scopes.js';
@@ -49,9 +49,7 @@ export class CreateApiKeyDto extends ReasonedDto {
 
   @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: 100_000_000, example: 6_000 })
   @MayBeAbsent()
-  @IsInt({ message: 'must be a whole number' })
-  @Min(1, { message: 'must be at least 1' })
-  @Max(100_000_000, { message: 'must be at most 100000000' })
+  @IsWholeNumber(1, 100_000_000)
   requests_per_minute?: number;
 }
 
@@ -61,9 +59,7 @@ export class RotateApiKeyDto extends ReasonedDto {
     description: 'For how long the secret before stays good.',
   })
   @MayBeAbsent()
-  @IsInt({ message: 'must be a whole number' })
-  @Min(0, { message: 'must not be negative' })
-  @Max(OVERLAP_SECONDS_MAX, { message: `must be at most ${OVERLAP_SECONDS_MAX}` })
+  @IsWholeNumber(0, OVERLAP_SECONDS_MAX)
   overlap_seconds?: number;
 }
 

@@ -1,9 +1,10 @@
 /** The life of API keys. A secret is answered once, when it is made; nobody can read it again. */
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, IsNull, LessThan, Not, type QueryRunner } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
 import type { Caller } from '../caller.js';
 import { guardedUpdate } from '../database/guarded-update.js';
+import { CONFIG, type Config } from '../config.js';
 import { Problem } from '../errors.js';
 import { IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
 import { newId } from '../ids.js';
@@ -33,6 +34,7 @@ export class ApiKeysService {
     private readonly idempotency: IdempotencyService,
     private readonly audit: AuditService,
     private readonly principals: Principals,
+    @Inject(CONFIG) private readonly config: Config,
   ) {}
 
   /** Makes a key. @throws {Problem} `insufficient_scope` where it would be allowed more than the caller is */
@@ -46,7 +48,7 @@ export class ApiKeysService {
       // Not before: a repeat may come after that time.
       if (expiresAt && expiresAt <= new Date()) throw Problem.field('expires_at', 'must be in the future');
       const bounds = { expiresAt, allowedAddresses, requestsPerMinute: rate ?? null };
-      await demandBounds(runner, bounds, caller);
+      await demandBounds(runner, bounds, caller, this.config.requestsPerMinuteKey);
       const id = newId();
       await runner.manager.insert(ApiKey, {
         ...{ id, name, scopes, ...bounds },
@@ -76,7 +78,7 @@ export class ApiKeysService {
       if (key.expiresAt && key.expiresAt <= new Date())
         throw new Problem('api_key_ended', `The API key ${id} has expired.`);
       demandScopes(key.scopes, caller);
-      await demandBounds(runner, key, caller);
+      await demandBounds(runner, key, caller, this.config.requestsPerMinuteKey);
       const changes = {
         ...{ secretHash: hashOf(secret), secretHint: hintOf(secret), previousHash: key.secretHash },
         previousExpiresAt: new Date(Date.now() + overlapSeconds * SECOND_MS),
@@ -118,7 +120,7 @@ export class ApiKeysService {
 
   /** Keys, newest first. */
   async list({ cursor, limit, revoked }: ListApiKeysQuery): Promise<Page<ApiKeyBody>> {
-    const after = readCursor(cursor, CURSOR_ID);
+    const after = readCursor('api-keys', cursor, CURSOR_ID);
     const rows = await this.dataSource.manager.find(ApiKey, {
       where: {
         ...(revoked === undefined ? {} : { revokedAt: revoked ? Not(IsNull()) : IsNull() }),
@@ -127,7 +129,7 @@ export class ApiKeysService {
       order: { id: 'DESC' },
       take: limit + 1,
     });
-    return pageOf(rows, limit, ({ id }) => id, apiKeyBody);
+    return pageOf('api-keys', rows, limit, ({ id }) => id, apiKeyBody);
   }
 
   /**

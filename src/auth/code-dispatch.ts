@@ -9,6 +9,7 @@ import { Metrics } from '../telemetry/metrics.js';
 import { UsersService } from '../users/users.service.js';
 import { CodeSender, type CodeToSend } from './code-sender.js';
 import { maskPhoneNumber } from './mask.js';
+import { SendLimits } from './send-limits.js';
 
 /** A gateway that hangs holds each for 18 seconds. */
 const UNDER_WAY_MAX = 100;
@@ -22,6 +23,7 @@ export class CodeDispatch implements BeforeApplicationShutdown, OnApplicationShu
   constructor(
     @Inject(CodeSender) private readonly sender: CodeSender | null,
     private readonly users: UsersService,
+    private readonly limits: SendLimits,
     private readonly metrics: Metrics,
   ) {}
 
@@ -56,6 +58,7 @@ export class CodeDispatch implements BeforeApplicationShutdown, OnApplicationShu
   private async send(code: CodeToSend): Promise<void> {
     await afterAnswer();
     if (!(await this.users.maySignIn(code.phoneNumber))) return;
+    await this.limits.countSent();
     await this.sender!.send(code, () => this.isStopping);
     this.metrics.codes.inc({ outcome: 'sent' });
   }

@@ -19,6 +19,8 @@ import { newTurns } from './turns.js';
 const MINUTE_SECONDS = 60;
 const HOUR_SECONDS = 3_600;
 const DAY_SECONDS = 24 * HOUR_SECONDS;
+/** Who is counted by what a day may cost. */
+const ALL = 'all';
 
 @Injectable()
 export class SendLimits {
@@ -46,8 +48,7 @@ export class SendLimits {
   }
 
   /**
-   * Counts a code that is asked for. What an earlier limit refuses does not count towards the later ones; the day's total
-   * comes last, so that only what would be sent counts and nobody uses it up with one number.
+   * Counts a code that is asked for. What an earlier limit refuses does not count towards the later ones.
    * @throws {Problem} `rate_limited`, whether or not anybody has the number.
    */
   async countCode(phoneNumber: string, address: string, isAwaited: IsAwaited): Promise<void> {
@@ -55,7 +56,16 @@ export class SendLimits {
     await this.count(this.perPrefix, phoneNumber.slice(0, -4), isAwaited);
     await this.count(this.perNumberHour, phoneNumber, isAwaited);
     await this.count(this.perNumberDay, phoneNumber, isAwaited);
-    await this.count(this.perDay, 'all', isAwaited);
+    await this.demandDayLeft(isAwaited);
+  }
+
+  /**
+   * Counts a code that is about to be sent. SECURITY: what is asked for numbers that nobody has costs nothing, and would otherwise
+   * keep everybody from signing in for a day.
+   * @throws {Problem} `rate_limited`
+   */
+  async countSent(): Promise<void> {
+    await this.count(this.perDay, ALL, () => true);
   }
 
   /** Counts a code or refresh token that is tried. @throws {Problem} `rate_limited` */
@@ -63,18 +73,30 @@ export class SendLimits {
     await this.count(this.triesPerAddress, networkOf(address), isAwaited);
   }
 
+  /** That today's total is not used up; for known and unknown numbers alike. */
+  private async demandDayLeft(isAwaited: IsAwaited): Promise<void> {
+    const key = await this.keyOf(ALL);
+    const used = await this.turns(() => {
+      demandAwaited(isAwaited);
+      return this.perDay.get(key);
+    });
+    if (used && used.remainingPoints <= 0) throw rateLimited(used);
+  }
+
   private async count(limiter: RateLimiterPostgres, who: string, isAwaited: IsAwaited): Promise<void> {
-    const key = await this.secret.mac('limits', who);
+    const key = await this.keyOf(who);
     try {
       await this.turns(() => {
         demandAwaited(isAwaited);
-        return limiter.consume(key.toString('base64url'));
+        return limiter.consume(key);
       });
     } catch (error) {
-      if (!(error instanceof RateLimiterRes)) throw error;
-      const retryAfterSeconds = Math.max(1, Math.ceil(error.msBeforeNext / 1_000));
-      throw new Problem('rate_limited', `Try again in ${retryAfterSeconds} seconds.`, { retryAfterSeconds });
+      throw error instanceof RateLimiterRes ? rateLimited(error) : error;
     }
+  }
+
+  private async keyOf(who: string): Promise<string> {
+    return (await this.secret.mac('limits', who)).toString('base64url');
   }
 
   private limiter(keyPrefix: string, points: number, duration: number): RateLimiterPostgres {
@@ -91,6 +113,11 @@ export class SendLimits {
       clearExpiredByTimeout: keyPrefix === 'code_day', // of the whole table, so one is enough
     });
   }
+}
+
+function rateLimited({ msBeforeNext }: RateLimiterRes): Problem {
+  const retryAfterSeconds = Math.max(1, Math.ceil(msBeforeNext / 1_000));
+  return new Problem('rate_limited', `Try again in ${retryAfterSeconds} seconds.`, { retryAfterSeconds });
 }
 
 /** Whom an address stands for: of IPv6 the /64 that one customer has, of IPv4 the address. */

@@ -52,7 +52,7 @@ export class SessionsService {
 
   /** The caller's sessions that have not ended, newest first. */
   async list({ userId, sessionId }: Caller, query: PageQuery): Promise<Page<SessionBody>> {
-    const after = readCursor(query.cursor, CURSOR_ID);
+    const after = readCursor('sessions', query.cursor, CURSOR_ID);
     const rows = await this.dataSource.manager.find(Session, {
       where: {
         userId: userId!,
@@ -66,7 +66,7 @@ export class SessionsService {
     });
     const present = (row: Session) =>
       sessionBody(row, this.refreshTokens.expiry(row.expiresAt, row.lastUsedAt), row.id === sessionId);
-    return pageOf(rows, query.limit, (row) => row.id, present);
+    return pageOf('sessions', rows, query.limit, (row) => row.id, present);
   }
 
   /** Ends one session of the caller. @throws {Problem} `session_not_found`, also for somebody else's. */

@@ -1,23 +1,26 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import type { AmountInput } from '../money.js';
-import { IsAmount, IsDay, IsId, IsSignedAmount, IsText, MayBeAbsent } from '../validation.js';
+import { IsAmount, IsDay, IsId, IsSignedAmount, IsText, MayBeAbsent, PassesOverUnknown } from '../validation.js';
 import { WALLET_EXAMPLE_ID } from '../wallets/wallets.dto.js';
 
 const USER_EXAMPLE_ID = '0199a3c2-7d53-7c0e-9a3b-5f1f0a9d2c11';
 const AMOUNT = { oneOf: [{ type: 'number' }, { type: 'string' }] };
 
+@PassesOverUnknown()
 export class ClassicRegisterDto {
   @ApiProperty({ example: '1234567890' })
   @IsText(32)
   phone_number: string;
 }
 
+@PassesOverUnknown()
 export class ClassicCreateDto {
   @ApiProperty({ format: 'uuid', example: USER_EXAMPLE_ID })
   @IsId()
   user_id: string;
 }
 
+@PassesOverUnknown()
 export class ClassicCreditDto {
   @ApiProperty({ format: 'uuid', example: WALLET_EXAMPLE_ID })
   @IsId()
@@ -35,6 +38,7 @@ export class ClassicDebitDto extends ClassicCreditDto {
   minimum_balance?: AmountInput;
 }
 
+@PassesOverUnknown()
 export class ClassicWalletParam {
   @ApiProperty({ format: 'uuid', example: WALLET_EXAMPLE_ID })
   @IsId()

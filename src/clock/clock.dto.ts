@@ -1,5 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
-import { IsInt, Max, Min } from 'class-validator';
+import { IsWholeNumber } from '../validation.js';
 
 /** Ten years. */
 const SECONDS_MAX = 10 * 366 * 86_400;
@@ -12,9 +12,7 @@ export class SetClockDto {
     description: 'How far ahead of the real time.',
     example: 604_800,
   })
-  @IsInt({ message: 'must be a whole number' })
-  @Min(1, { message: 'must be at least 1' })
-  @Max(SECONDS_MAX, { message: `must be at most ${SECONDS_MAX}` })
+  @IsWholeNumber(1, SECONDS_MAX)
   ahead_seconds: number;
 }
 

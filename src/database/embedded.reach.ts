@@ -1,6 +1,7 @@
 /**
  * The way to the server of a cluster: start it if it is down, wait if it is coming or going, and connect.
  */
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
 import { type Cluster, readPostmaster, startPostgres } from './embedded.cluster.js';
@@ -13,6 +14,8 @@ export const SERVICE = 7_102_002;
 const ENTER_TIMEOUT_MS = 30_000;
 const RECOVERY_TIMEOUT_MS = 600_000;
 const START_ATTEMPTS_MAX = 3;
+/** A server that another process stops is started again; one that stops by itself, as its recovery fails, not for ever. */
+const STARTS_MAX = 10;
 
 /**
  * A connection to the server of this cluster, with IN_USE held. Starts the server if none runs. Another
@@ -26,6 +29,7 @@ export async function reach(
 ): Promise<{ client: Client; port: number }> {
   let deadline = Date.now() + ENTER_TIMEOUT_MS;
   let failures = 0;
+  let starts = 0;
   let refusal = 'it neither starts nor answers';
   for (; Date.now() < deadline; await delay(100)) {
     const seen = await readPostmaster(cluster);
@@ -34,6 +38,10 @@ export async function reach(
       // After a crash the old port is kept if it is free: somebody may still hold a URL with it.
       const failure = await startPostgres(cluster, samePort || (await freePort(seen?.port)));
       if (!failure) log('PostgreSQL started.');
+      if (!failure && (starts += 1) === STARTS_MAX) {
+        refusal = `it stops again as soon as it has started: ${path.join(cluster.home, 'postgres.log')} has the cause`;
+        break;
+      }
       if (!failure || (await readPostmaster(cluster))?.isAlive) continue;
       refusal = failure;
       if ((failures += 1) >= START_ATTEMPTS_MAX) break;

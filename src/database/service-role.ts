@@ -1,5 +1,5 @@
 /**
- * The role that the service acts as (SECURITY): it has no right to what no statement of the service does. Entries,
+ * The role that the service acts as (SECURITY): it has no right to what no statement of the service does: no wallet gets another owner. Entries,
  * transactions and the audit log it can read and add to, and nothing else; the schema it cannot change. Whoever
  * migrates owns the tables; each connection of the service gives that up (`SET ROLE`) before it does anything.
  */
@@ -16,12 +16,15 @@ const ALL = ['DELETE', 'INSERT', 'UPDATE'];
 /** What the service may do beside SELECT. What is not here it may only read. */
 export const RIGHTS: Record<string, string[]> = {
   ...{ transactions: INSERT, entries: INSERT, hold_changes: INSERT, wallet_status_changes: INSERT, audit_log: INSERT },
-  ...{ users: CHANGE, wallets: CHANGE, holds: CHANGE, schedules: CHANGE, api_keys: CHANGE, outbox_place: ['UPDATE'] },
+  ...{ users: CHANGE, wallets: INSERT, holds: CHANGE, schedules: CHANGE, api_keys: CHANGE, outbox_place: ['UPDATE'] },
   // Old ones go after their time, and are not changed before.
   ...{ idempotency_keys: ['DELETE', 'INSERT'], outbox: ['DELETE', 'INSERT'], outbox_batches: ALL },
   ...{ wallet_names: ALL, wallet_limits: ALL, webhook_endpoints: ALL, webhook_deliveries: ALL },
   ...{ sessions: ALL, refresh_tokens: ALL, one_time_codes: ALL, signing_keys: ALL, rate_limits: ALL },
 };
+
+/** Columns of `wallets` that no statement of the service changes; the others it may. */
+const FIXED = ['id', 'user_id', 'kind', 'currency', 'created_at'];
 
 /** The owner of the tables may make no role, or let nobody become it. */
 export class RoleRefused extends Error {}
@@ -42,6 +45,8 @@ export async function makeServiceRole(owner: DataSource, role: string, { databas
     // All at once: another process may be serving under this role.
     await inTransaction(owner, async (runner) => {
       for (const statement of grants(role)) await runner.query(statement);
+      const [{ columns }] = (await runner.query(CHANGING, [FIXED])) as [RawRow];
+      await runner.query(`GRANT UPDATE (${columns}) ON wallets TO ${quoted(role)}`);
     });
   } catch (error) {
     if (sqlState(error) === INSUFFICIENT_PRIVILEGE) throw new RoleRefused((error as Error).message);
@@ -67,7 +72,10 @@ async function allow(owner: DataSource, role: string, member: string): Promise<v
 
 async function hasRights(owner: DataSource, role: string): Promise<boolean> {
   const rows: RawRow[] = await owner.query(RIGHTS_OF, [role]);
-  return rows.every(({ name, rights }) => rights === (RIGHTS[name] ?? []).concat('SELECT').toSorted().join(' '));
+  const [{ right }] = await owner.query<[{ right: boolean }]>(HAS_COLUMNS, [role, FIXED]);
+  return (
+    right && rows.every(({ name, rights }) => rights === (RIGHTS[name] ?? []).concat('SELECT').toSorted().join(' '))
+  );
 }
 
 function grants(role: string): string[] {
@@ -84,6 +92,15 @@ function grants(role: string): string[] {
 function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
+
+const CHANGING = `
+  SELECT string_agg(quote_ident(attname), ', ') AS columns FROM pg_attribute
+   WHERE attrelid = 'wallets'::regclass AND attnum > 0 AND NOT attisdropped AND attname <> ALL($1)`;
+
+/** Whether it may change just those columns of `wallets` that it should. */
+const HAS_COLUMNS = `
+  SELECT bool_and(has_column_privilege($1, attrelid, attnum, 'UPDATE') = (attname <> ALL($2))) AS right FROM pg_attribute
+   WHERE attrelid = 'wallets'::regclass AND attnum > 0 AND NOT attisdropped`;
 
 /** Each table, with what the role may do there. */
 const RIGHTS_OF = `

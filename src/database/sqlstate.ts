@@ -4,8 +4,8 @@
  * https://www.postgresql.org/docs/18/errcodes-appendix.html
  */
 
-export const SERIALIZATION_FAILURE = '40001';
-export const DEADLOCK_DETECTED = '40P01';
+const SERIALIZATION_FAILURE = '40001';
+const DEADLOCK_DETECTED = '40P01';
 export const UNIQUE_VIOLATION = '23505';
 export const DUPLICATE_OBJECT = '42710';
 export const INSUFFICIENT_PRIVILEGE = '42501';
@@ -16,6 +16,11 @@ export const UNDEFINED_TABLE = '42P01';
 export function sqlState(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | undefined)?.code;
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !/^E[A-Z]{4}$/.test(code) ? code : undefined;
+}
+
+/** Whether the transaction lost against another one, and would pass if it were tried again. */
+export function isSerializationFault(error: unknown): boolean {
+  return [SERIALIZATION_FAILURE, DEADLOCK_DETECTED].includes(sqlState(error) ?? '');
 }
 
 /** The name of the violated constraint, to tell one unique violation from another. */

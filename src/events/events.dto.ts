@@ -1,13 +1,12 @@
 import { ApiExtraModels, ApiProperty, ApiPropertyOptional, getSchemaPath } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
-import { IsInt, Max, Min } from 'class-validator';
 import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX } from '../paging.js';
 import { ScheduleBody } from '../schedules/schedules.dto.js';
 import { HoldBody } from '../transactions/holds.dto.js';
 import { TransactionBody } from '../transactions/transactions.dto.js';
 import { LimitsBody, StatusChangeBody } from '../transactions/wallet-states.dto.js';
 import { UserBody } from '../users/users.dto.js';
-import { IsId, IsText, MayBeAbsent } from '../validation.js';
+import { IsId, IsText, IsWholeNumber, MayBeAbsent } from '../validation.js';
 import { WALLET_EXAMPLE_ID, WalletBody } from '../wallets/wallets.dto.js';
 import { WebhookEndpointBody, WebhookTestBody } from '../webhooks/webhooks.dto.js';
 import { EVENT_EXAMPLE_ID, EVENT_TYPES, type EventType } from './event-types.js';
@@ -16,9 +15,7 @@ export class ListEventsQuery {
   @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: PAGE_SIZE_MAX, default: PAGE_SIZE_DEFAULT })
   @MayBeAbsent()
   @Type(() => Number)
-  @IsInt({ message: 'must be a whole number' })
-  @Min(1, { message: 'must be at least 1' })
-  @Max(PAGE_SIZE_MAX, { message: `must be at most ${PAGE_SIZE_MAX}` })
+  @IsWholeNumber(1, PAGE_SIZE_MAX)
   limit: number = PAGE_SIZE_DEFAULT;
 
   @ApiPropertyOptional({
@@ -36,7 +33,11 @@ export class ListEventsQuery {
   @IsText(64)
   type?: string;
 
-  @ApiPropertyOptional({ format: 'uuid', description: 'Only what concerns this wallet.', example: WALLET_EXAMPLE_ID })
+  @ApiPropertyOptional({
+    format: 'uuid',
+    description: 'Only what happened to this wallet; what becomes of schedules is no part of it.',
+    example: WALLET_EXAMPLE_ID,
+  })
   @MayBeAbsent()
   @IsId()
   wallet_id?: string;

@@ -8,7 +8,7 @@ import { hash } from 'node:crypto';
 import { DataSource, type QueryRunner } from 'typeorm';
 import type { Caller } from '../caller.js';
 import { CONFIG, type Config } from '../config.js';
-import { DEADLOCK_DETECTED, SERIALIZATION_FAILURE, sqlState } from '../database/sqlstate.js';
+import { isDatabaseFault, isSerializationFault } from '../database/sqlstate.js';
 import { CommitUnknownError, inTransaction, WriteConflict } from '../database/transaction.js';
 import { Problem, type ErrorCode, type FieldError } from '../errors.js';
 import { IdempotencyStore, type FoundOutcome } from './idempotency.store.js';
@@ -67,7 +67,7 @@ export class IdempotencyService {
 
   /**
    * Creates something that is not a posting, and records the outcome in the same transaction. Refusals that
-   * `work` throws are recorded too, except mistakes in fields.
+   * `work` throws are recorded too, except mistakes in fields and ids that name nothing.
    * @param work writes through the runner it is given and returns the response body.
    */
   record<Body extends object>(
@@ -76,22 +76,34 @@ export class IdempotencyService {
     work: (runner: QueryRunner) => Promise<Body>,
   ): Promise<Answer<Body>> {
     return this.once(caller, request, async (fingerprint) => {
-      for (let attempt = 1; ; attempt++) {
-        try {
-          return await inTransaction(this.dataSource, (runner) => this.findOrWork(runner, caller, fingerprint, work));
-        } catch (error) {
-          if (await this.keepRefusal(caller, fingerprint, error)) throw error;
-          // Without a key a further attempt could not tell its own earlier work from somebody else's.
-          const isBlind = fingerprint === undefined && error instanceof CommitUnknownError;
-          if (isBlind || !isConflict(error) || attempt >= RECORD_ATTEMPTS_MAX) throw error;
+      let unknown: CommitUnknownError | undefined;
+      try {
+        for (let attempt = 1; ; attempt++) {
+          try {
+            return await inTransaction(this.dataSource, (runner) => this.findOrWork(runner, caller, fingerprint, work));
+          } catch (error) {
+            if (error instanceof CommitUnknownError) unknown = error;
+            if (await this.keepRefusal(caller, fingerprint, error)) throw error;
+            // Without a key a further attempt could not tell its own earlier work from somebody else's.
+            const isBlind = fingerprint === undefined && unknown !== undefined;
+            if (isBlind || !isConflict(error) || attempt >= RECORD_ATTEMPTS_MAX) throw error;
+          }
         }
+      } catch (error) {
+        // A database that went away after a COMMIT that it did not answer does not say that nothing was written.
+        throw unknown && (error instanceof WriteConflict || isDatabaseFault(error)) ? unknown : error;
       }
     });
   }
 
-  /** The outcome of a caller's key, or nothing. */
-  async find(caller: Caller, key: string): Promise<FoundOutcome | undefined> {
-    return inTransaction(this.dataSource, async (runner) => (await this.store.find(runner, caller.scope, key)).found);
+  /** The outcome of a key of a caller (`Principal.scope`), or nothing. */
+  async find(scope: string, key: string): Promise<FoundOutcome | undefined> {
+    return inTransaction(this.dataSource, async (runner) => (await this.store.find(runner, scope, key)).found);
+  }
+
+  /** Which servers and operators have used a key; persons, of whom there are many, are not looked through. */
+  usersOf(key: string): Promise<string[]> {
+    return inTransaction(this.dataSource, (runner) => this.store.usersOf(runner, key));
   }
 
   /**
@@ -133,8 +145,7 @@ export class IdempotencyService {
   /** Whether an error is now (or was already) the recorded outcome of the key, so that it may be answered. */
   private async keepRefusal(caller: Caller, fingerprint: string | undefined, error: unknown): Promise<boolean> {
     if (!(error instanceof Problem)) return false;
-    if (fingerprint === undefined || error.extra.replayed || error.status >= 500) return true;
-    if (/^(validation_failed|idempotency_key_)/.test(error.code)) return true;
+    if (fingerprint === undefined || error.extra.replayed || !isKept(error)) return true;
     const { code, detail, status } = error;
     const row = {
       scope: caller.scope,
@@ -180,9 +191,13 @@ async function hasKept(answer: Promise<Answer>): Promise<boolean> {
     await answer;
     return true;
   } catch (error) {
-    if (!(error instanceof Problem) || error.status >= 500) return false;
-    return error.code !== 'validation_failed' && error.code !== 'idempotency_key_reused';
+    return error instanceof Problem && isKept(error);
   }
+}
+
+/** Whether a refusal is the outcome of its key: not a fault, nor what a corrected request is sent again for. */
+function isKept({ status, code }: Problem): boolean {
+  return status < 500 && status !== 404 && !/^(validation_failed|idempotency_key_)/.test(code);
 }
 
 /** The answer of another request with the same key, marked as a replay. */
@@ -199,5 +214,5 @@ async function shared<Body extends object>(answer: Promise<Answer<Body>>): Promi
 
 function isConflict(error: unknown): boolean {
   if (error instanceof WriteConflict || error instanceof CommitUnknownError || error instanceof Problem) return true;
-  return [SERIALIZATION_FAILURE, DEADLOCK_DETECTED].includes(sqlState(error) ?? '');
+  return isSerializationFault(error);
 }

@@ -28,6 +28,12 @@ export class IdempotencyStore {
     return { now: row!.now, found: row!.key === null ? undefined : foundOutcome(row!) };
   }
 
+  /** The callers that have used a key, but for persons. */
+  async usersOf(runner: QueryRunner, key: string): Promise<string[]> {
+    const rows: RawRow[] = await runner.query(FIND_USERS, [key]);
+    return rows.map(({ scope }) => scope as string);
+  }
+
   /** Records an outcome. @returns whether the key was still free. */
   async insert(runner: QueryRunner, row: KeyRow, now: Date): Promise<boolean> {
     const { rowCount } = await runPrepared(runner, INSERT_FREE_KEY, [...valuesOf(KEY, [row]), now]);
@@ -56,6 +62,11 @@ export function foundOutcome(row: RawRow): FoundOutcome {
 const FIND_KEY = `
   SELECT clock_time() AS now, k.* FROM (SELECT) one
     LEFT JOIN idempotency_keys k ON k.scope = $1 AND k.key = $2`;
+
+/** By the primary key, caller by caller. */
+const FIND_USERS = `
+  SELECT k.scope FROM (SELECT 'operator' AS scope UNION ALL SELECT 'key:' || id FROM api_keys) caller
+    JOIN LATERAL (SELECT scope FROM idempotency_keys WHERE scope = caller.scope AND key = $1 OFFSET 0) k ON true ORDER BY 1`;
 
 const KEY: Columns<KeyRow> = {
   scope: ['text', (row) => row.scope],

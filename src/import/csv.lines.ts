@@ -12,6 +12,8 @@ export interface Line {
   problem?: string;
   /** Its text was let go, and quotes with it: nobody can tell whether they are closed. */
   hasLostQuotes?: boolean;
+  /** The last one, where the file does not end with a line end: it may have been cut off in it. */
+  isUnended?: boolean;
   /** Bytes of the file up to the end of this line. */
   endByte: number;
 }
@@ -63,7 +65,7 @@ export class Lines {
     const { value, done } = await this.chunks.next();
     if (done) {
       this.ended = true;
-      if (this.rest.length > 0 || this.restTooLong) this.add(this.rest, this.rest.length);
+      if (this.rest.length > 0 || this.restTooLong) this.add(this.rest, this.rest.length, true);
       return;
     }
     let from = 0;
@@ -82,10 +84,10 @@ export class Lines {
     }
   }
 
-  private add(bytes: Buffer, byteCount: number): void {
+  private add(bytes: Buffer, byteCount: number, isUnended = false): void {
     this.number += 1;
     this.byte += byteCount;
-    const line = { number: this.number, endByte: this.byte };
+    const line = { number: this.number, endByte: this.byte, isUnended };
     if (this.restTooLong || bytes.length > LINE_BYTES_MAX) {
       const hasLostQuotes = this.restHasLostQuotes || bytes.includes(QUOTE);
       this.restTooLong = this.restHasLostQuotes = false;

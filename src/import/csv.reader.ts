@@ -106,11 +106,16 @@ export class CsvReader {
     return line;
   }
 
-  private rowOf({ fields, problem }: CsvRecord, line: number): Row {
+  private rowOf({ fields, lines, problem }: CsvRecord, line: number): Row {
     const bad = (reason: string): Row => ({ bad: { line, reason, fields } });
     if (problem) return bad(problem);
     if (fields.length !== this.headings.length) {
       return bad(`has ${fields.length} fields, the headings are ${this.headings.length}`);
+    }
+    if (lines.at(-1)!.isUnended && this.columns.amount === fields.length - 1) {
+      return bad(
+        'the file ends with its amount and no line end, and may have been cut off there: if it is whole, add one',
+      );
     }
     const movement = readMovement(fields, this.columns, line, this.options.currency);
     return typeof movement === 'string' ? bad(movement) : { movement };

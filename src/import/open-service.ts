@@ -1,5 +1,6 @@
 /** What a command works on: the database of the service, and the service itself without its HTTP server. */
 import type { INestApplicationContext } from '@nestjs/common';
+import { constants } from 'node:os';
 import type { Config } from '../config.js';
 import { openEmbedded } from '../database/embedded.js';
 import { migrate } from '../database/migrate.js';
@@ -16,12 +17,21 @@ export async function onDatabase<T>(
   const embedded = config.databaseUrl
     ? undefined
     : await openEmbedded({ dataDir: config.dataDir, role: 'command', log });
+  // Whoever interrupts the command means its server as well; a command that ends in good order by itself listens on its own.
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (process.listenerCount(signal) > 1) return;
+    void embedded?.stop().finally(() => process.exit(128 + constants.signals[signal]));
+  };
+  if (embedded) for (const signal of SIGNALS) process.on(signal, onSignal);
   try {
     return await work({ ...config, databaseUrl: embedded?.url ?? config.databaseUrl });
   } finally {
     await embedded?.stop();
+    for (const signal of SIGNALS) process.off(signal, onSignal);
   }
 }
+
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
 /** As {@link onDatabase}, with the schema up to date. */
 export function withDatabase<T>(

@@ -11,7 +11,7 @@
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import { OPERATOR, type Caller } from '../caller.js';
 import { isDatabaseFault } from '../database/sqlstate.js';
-import { ERRORS, Problem } from '../errors.js';
+import { ERRORS, Problem, type ErrorCode } from '../errors.js';
 import type { TransactionsService } from '../transactions/transactions.service.js';
 import type { ExternalWallets } from '../wallets/external-wallets.js';
 import type { WalletCurrencies } from '../wallets/wallet-currencies.js';
@@ -36,6 +36,13 @@ export interface WavePosterOptions {
   /** Takes a line when the database has to be waited for. */
   log: (line: string) => void;
 }
+
+/** What helps in a file, where the problem's own words are for whoever calls the API. */
+const ADVICE: Partial<Record<ErrorCode, string>> = {
+  idempotency_key_reused:
+    'a line with this transaction_id was imported before, with other contents. If it was cut off then, reverse what it posted and ' +
+    'give this one a transaction_id of its own.',
+};
 
 export class WavePoster {
   constructor(
@@ -117,7 +124,7 @@ export class WavePoster {
       return { kind: 'posted', replayed, balanceAfterMinor: BigInt(balance_after!.replace('.', '')) };
     } catch (error) {
       if (error instanceof Problem && error.status < 500) {
-        return { kind: 'refused', reason: `${error.code}: ${error.detail}` };
+        return { kind: 'refused', reason: `${error.code}: ${ADVICE[error.code] ?? error.detail}` };
       }
       return { failure: error };
     }

@@ -7,6 +7,7 @@ import type { RawRow } from '../database/raw-row.js';
 import { inSnapshot } from '../database/transaction.js';
 import { checkChains } from './chain.checker.js';
 import { EVENT_PASSES } from './event.laws.js';
+import { GUARDS } from './guards.js';
 import { HOLD_PASSES } from './hold.laws.js';
 import { KEY_PASSES } from './key.laws.js';
 import { FINDINGS_PER_LAW_MAX, type Breach, type Finding, type Pass } from './law.js';
@@ -58,7 +59,14 @@ export function checkLedger(dataSource: DataSource, options: CheckOptions): Prom
 }
 
 function passesFor({ limitTimeZone }: CheckOptions): Pass[] {
-  return [...walletPasses(limitTimeZone), ...TRANSACTION_PASSES, ...HOLD_PASSES, ...KEY_PASSES, ...EVENT_PASSES];
+  return [
+    GUARDS,
+    ...walletPasses(limitTimeZone),
+    ...TRANSACTION_PASSES,
+    ...HOLD_PASSES,
+    ...KEY_PASSES,
+    ...EVENT_PASSES,
+  ];
 }
 
 /** How much there is to check. */

@@ -1,18 +1,16 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
-import { IsInt, Max, Min } from 'class-validator';
 import { TRANSACTION_TYPES, type TransactionType } from '../transactions/transaction.entity.js';
 import type { Metadata } from '../users/user.entity.js';
 import { API_METADATA } from '../users/users.dto.js';
+import { IsWholeNumber } from '../validation.js';
 import { WALLET_EXAMPLE_ID, WalletIdParam } from '../wallets/wallets.dto.js';
 import type { PublicJwk } from './jws.js';
 
 export class EntryParam extends WalletIdParam {
-  @ApiProperty({ description: 'Number of the entry in its wallet.', minimum: 1, example: 2 })
+  @ApiProperty({ type: 'integer', description: 'Number of the entry in its wallet.', minimum: 1, example: 2 })
   @Type(() => Number)
-  @IsInt({ message: 'must be a whole number' })
-  @Min(1, { message: 'must be at least 1' })
-  @Max(Number.MAX_SAFE_INTEGER, { message: 'must be smaller' })
+  @IsWholeNumber(1, Number.MAX_SAFE_INTEGER)
   seq: number;
 }
 

@@ -160,7 +160,7 @@ export class ScheduleRunner implements OnApplicationBootstrap, BeforeApplication
   /** What the key of the occurrence has kept, however old. */
   private async found(schedule: DueSchedule): Promise<Outcome | undefined> {
     const caller = callerOf(schedule);
-    const found = await this.idempotency.find(caller, caller.idempotencyKey);
+    const found = await this.idempotency.find(caller.scope, caller.idempotencyKey);
     if (found?.kind === 'executed') return { kind: 'posted', transactionId: found.transactionId };
     return found && { kind: 'refused', error: found.body.code as ErrorCode };
   }

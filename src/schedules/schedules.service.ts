@@ -59,7 +59,7 @@ export class SchedulesService {
       }
       const { userId } = await this.openWallet(runner, fromWalletId);
       await this.openWallet(runner, toWalletId);
-      if (caller.userId !== undefined) await this.checkCount(runner, fromWalletId);
+      if (caller.userId !== undefined) await demandRoom(runner, fromWalletId, caller.userId);
       const id = newId();
       await runner.manager.insert(Schedule, {
         ...{ id, userId, fromWalletId, toWalletId, amount, currency: movement.currency!, every, startsAt, timeZone },
@@ -73,7 +73,7 @@ export class SchedulesService {
 
   /** Schedules, newest first. A person sees those that wallets of their own pay. */
   async list({ cursor, limit, wallet_id, status }: ListSchedulesQuery, caller: Principal): Promise<Page<ScheduleBody>> {
-    const after = readCursor(cursor, CURSOR_ID);
+    const after = readCursor('schedules', cursor, CURSOR_ID);
     const rows = await this.dataSource.manager.find(Schedule, {
       where: {
         ...(caller.userId === undefined ? {} : { userId: caller.userId }),
@@ -84,7 +84,7 @@ export class SchedulesService {
       order: { id: 'DESC' },
       take: limit + 1,
     });
-    return pageOf(rows, limit, ({ id }) => id, scheduleBody);
+    return pageOf('schedules', rows, limit, ({ id }) => id, scheduleBody);
   }
 
   /** @throws {Problem} `schedule_not_found` */
@@ -149,12 +149,13 @@ export class SchedulesService {
     if (wallet.status === 'closed') throw new Problem('wallet_closed', `Wallet ${id} is closed.`);
     return wallet;
   }
+}
 
-  private async checkCount(runner: QueryRunner, fromWalletId: string): Promise<void> {
-    const count = await runner.manager.countBy(Schedule, { fromWalletId, status: In(LIVE) });
-    if (count < LIVE_PER_WALLET_MAX) return;
-    throw new Problem('too_many_schedules', `The wallet ${fromWalletId} has ${count} schedules.`);
-  }
+async function demandRoom(runner: QueryRunner, fromWalletId: string, userId: string): Promise<void> {
+  await runner.query('SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE', [userId]); // one after another
+  const count = await runner.manager.countBy(Schedule, { fromWalletId, status: In(LIVE) });
+  if (count < LIVE_PER_WALLET_MAX) return;
+  throw new Problem('too_many_schedules', `The wallet ${fromWalletId} has ${count} schedules.`);
 }
 
 /** An occurrence that was begun may have been posted: somebody has to look. */

@@ -2,12 +2,14 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Readable } from 'node:stream';
 import { DataSource } from 'typeorm';
+import type { Principal } from '../caller.js';
 import { Problem } from '../errors.js';
 import type { User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
 import type { Wallet } from '../wallets/wallet.entity.js';
 import { WalletsService } from '../wallets/wallets.service.js';
 import { addDays, daysMeant } from './calendar.js';
+import { Downloads } from './downloads.js';
 import { pagesOf, type HistoryRow, type SeqRange } from './history.js';
 import { standingsBefore, totalsBetween, type Totals } from './standings.js';
 import { csvOf, csvPagesOf } from './statement.csv.js';
@@ -77,14 +79,16 @@ export class StatementService {
     private readonly dataSource: DataSource,
     private readonly wallets: WalletsService,
     private readonly users: UsersService,
+    private readonly downloads: Downloads,
   ) {}
 
   /**
    * A statement as a stream that reads no further than it is drained, and stops where its reader goes away. What fails
    * once it has begun destroys it, and with it the connection: half a statement never ends like a whole one.
-   * @throws {Problem} `wallet_not_found`; `validation_failed` on days upside down, zones unknown, a PDF too long
+   * @throws {Problem} `wallet_not_found`; `validation_failed` on days upside down, zones unknown, a PDF too long; `rate_limited`,
+   *   `overloaded` where too many are under way
    */
-  async write(walletId: string, query: StatementQuery, type: StatementType): Promise<Download> {
+  async write(walletId: string, query: StatementQuery, type: StatementType, caller: Principal): Promise<Download> {
     const opened = await this.open(walletId, query);
     const { statement } = opened;
     if (type === 'application/pdf' && statement.totals.entryCount > PDF_LINES_MAX) {
@@ -92,7 +96,7 @@ export class StatementService {
       throw Problem.field('start_date', `${most}: ask for fewer days, or for text/csv`);
     }
     const { extension, begin } = FORMS[type];
-    const content = await begin(this.dataSource, opened);
+    const content = await this.downloads.begin(() => begin(this.dataSource, opened), caller);
     content.once('error', (error) => this.logger.error(`a statement of ${walletId} was cut: ${error.stack}`));
     const days = [statement.startDay, statement.endDay].filter((day) => day !== null).join('-');
     return { type, fileName: `statement-${walletId}-${days}.${extension}`, content };

@@ -3,6 +3,7 @@ import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Needs } from '../auth/access.js';
 import { Accepted } from '../accept.js';
 import { download, type Reply } from '../answer.js';
+import { CurrentCaller, type Caller } from '../caller.js';
 import { ApiErrors, ApiPage } from '../openapi.js';
 import { WalletIdParam } from '../wallets/wallets.dto.js';
 import { BalanceBody, BalanceQuery } from './balance.dto.js';
@@ -55,13 +56,14 @@ export class StatementsController {
   @Needs('wallets:read', 'wallet_id')
   @ApiOperation({ summary: 'Statement over days as JSON, CSV or PDF, by `Accept`' })
   @ApiStatement()
-  @ApiErrors('not_acceptable', 'validation_failed', 'wallet_not_found', 'database_unavailable')
+  @ApiErrors('not_acceptable', 'validation_failed', 'wallet_not_found', 'overloaded', 'database_unavailable')
   async statement(
     @Accepted(STATEMENT_TYPES) type: StatementType,
     @Param() { wallet_id }: WalletIdParam,
     @Query() query: StatementQuery,
+    @CurrentCaller() caller: Caller,
     @Res({ passthrough: true }) reply: Reply,
   ) {
-    return download(reply, await this.files.write(wallet_id, query, type));
+    return download(reply, await this.files.write(wallet_id, query, type, caller));
   }
 }

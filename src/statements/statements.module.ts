@@ -3,6 +3,7 @@ import { UsersModule } from '../users/users.module.js';
 import { WalletsModule } from '../wallets/wallets.module.js';
 import { BalanceService } from './balance.service.js';
 import { CurrentBalances } from './current-balances.js';
+import { Downloads } from './downloads.js';
 import { StatementService } from './statement.service.js';
 import { StatementsController } from './statements.controller.js';
 import { StatementsService } from './statements.service.js';
@@ -11,7 +12,7 @@ import { SummaryService } from './summary.service.js';
 @Module({
   imports: [UsersModule, WalletsModule],
   controllers: [StatementsController],
-  providers: [StatementsService, BalanceService, CurrentBalances, SummaryService, StatementService],
+  providers: [StatementsService, BalanceService, CurrentBalances, SummaryService, StatementService, Downloads],
   exports: [StatementsService],
 })
 export class StatementsModule {}

@@ -31,12 +31,14 @@ export class StatementsService {
     const parts = entriesOfWallet('$1::uuid', query, bind);
     const where = filterConditions({ ...query, currency }, bind, ENTRY_AMOUNT);
     if (query.direction !== undefined) where.push(query.direction === 'credit' ? 'e.amount > 0' : 'e.amount < 0');
-    const after = readCursor(query.cursor, CURSOR_SEQ);
+    const list = `entries/${walletId}`;
+    const after = readCursor(list, query.cursor, CURSOR_SEQ);
     if (after !== undefined) where.push(`e.seq < ${bind(after)}`);
     const from = 'FROM entries e JOIN transactions t ON t.id = e.transaction_id';
     const lists = parts.map((own) => `SELECT ${HISTORY_COLUMNS} ${from} WHERE ${[...own, ...where].join(' AND ')}`);
     const rows = await this.dataSource.query(firstOf(lists, 'seq DESC', '$2'), parameters);
     return pageOf(
+      list,
       (rows as RawRow[]).map(toHistoryRow),
       query.limit,
       (row) => String(row.seq),

@@ -55,7 +55,7 @@ function lineOf(request: KnownRequest, reply: FastifyReply, route: string, statu
   let line = `{"level":"info","time":"${new Date().toISOString()}","pid":${PID},"request_id":"${id}","method":"${method}"`;
   line += `,"route":"${route}"${idsOf(request.params)},"status":${status},"duration_ms":${reply.elapsedTime.toFixed(2)}`;
   if (principal) line += `,"caller":"${principal.scope}"`;
-  line += `,"address":${JSON.stringify(ip)}`;
+  line += `,"address":${JSON.stringify(ip ?? null)}`;
   if (reply.problem) line += `,"code":"${reply.problem}"`;
   if (reply.groupSize > 0) line += `,"group_size":${reply.groupSize}`;
   return `${line},"msg":"request"}\n`;

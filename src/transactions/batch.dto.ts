@@ -90,7 +90,7 @@ export class ItemErrorBody {
 }
 
 export class BatchItemBody {
-  @ApiProperty({ enum: ['posted', 'refused', 'dry_run'], example: 'posted' }) status: 'posted' | 'refused' | 'dry_run';
+  @ApiProperty({ enum: ['posted', 'refused'], example: 'posted' }) status: 'posted' | 'refused';
   @ApiProperty({ type: TransactionBody, nullable: true }) transaction: TransactionBody | null;
   @ApiProperty({ type: ItemErrorBody, nullable: true, example: null }) error: ReturnType<typeof problemBody> | null;
 }
@@ -103,7 +103,8 @@ export class BatchBody {
   items: BatchItemBody[];
 }
 
-class DryRunItemBody extends OmitType(BatchItemBody, ['transaction']) {
+class DryRunItemBody extends OmitType(BatchItemBody, ['status', 'transaction']) {
+  @ApiProperty({ enum: ['dry_run', 'refused'], example: 'dry_run' }) status: 'dry_run' | 'refused';
   @ApiProperty({ type: DryRunTransactionBody, nullable: true }) transaction: DryRunTransactionBody | null;
 }
 

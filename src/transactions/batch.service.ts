@@ -7,9 +7,9 @@ import { newId } from '../ids.js';
 import type { BatchBody, BatchDto, BatchItem, BatchItemBody } from './batch.dto.js';
 import { refuse, type Outcome, type Refusal } from './ledger.js';
 import { afterwards, PostingService } from './posting.service.js';
-import { transactionBody } from './transactions.dto.js';
+import { transactionBody, type DryRunTransactionBody } from './transactions.dto.js';
 import { TransactionsQueries } from './transactions.queries.js';
-import { refuseIfMatch, TransactionsService, type Draft } from './transactions.service.js';
+import { TransactionsService, type Draft } from './transactions.service.js';
 
 /** What a key keeps of a batch: the transactions can be read again. */
 interface KeptBatch {
@@ -30,7 +30,6 @@ export class BatchService {
    *   for and an item is refused. Otherwise refusals are outcomes of their items.
    */
   async post(dto: BatchDto, caller: Caller, isDryRun: boolean): Promise<Answer<BatchBody>> {
-    refuseIfMatch(caller);
     const drafts: Array<Draft | Refusal> = [];
     for (const [i, item] of dto.items.entries()) drafts.push(await this.draft(item, i, caller));
     const requests = drafts.map((draft, i) => ('kind' in draft ? dto.items[i] : draft.request));
@@ -97,9 +96,9 @@ function itemBody(outcome: Outcome, isDryRun: boolean): BatchItemBody {
   if (outcome.kind === 'refused') return refused(outcome.code, outcome.detail);
   const transaction = transactionBody(outcome.transaction!);
   if (!isDryRun) return posted(transaction);
-  const shown: Partial<typeof transaction> = { ...transaction, status: 'dry_run' };
+  const shown: Partial<DryRunTransactionBody> = { ...transaction, status: 'dry_run' };
   delete shown.id;
-  return { status: 'dry_run', transaction: shown as typeof transaction, error: null };
+  return { status: 'dry_run', transaction: shown, error: null } as unknown as BatchItemBody;
 }
 
 function posted(transaction: ReturnType<typeof transactionBody>): BatchItemBody {

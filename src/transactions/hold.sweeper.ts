@@ -10,8 +10,10 @@ import { CONFIG, type Config } from '../config.js';
 import { newId } from '../ids.js';
 import { PostingEngine } from './posting.engine.js';
 
-/** Wallets released in one round; the next round takes the next. */
-const WALLETS_MAX = 500;
+/** Holds looked for at once; their wallets are released together. */
+const HOLDS_MAX = 500;
+/** In one round: 100,000 holds, far more than expire in a minute. */
+const SWEEPS_MAX = 200;
 
 @Injectable()
 export class HoldSweeper {
@@ -25,18 +27,23 @@ export class HoldSweeper {
     const begin = background.every({
       fault: 'expired holds are not written down',
       periodMs: holdSweepSeconds * 1_000,
-      round: () => this.sweep(),
+      round: async (signal) => {
+        for (let n = 0; n < SWEEPS_MAX && !signal.aborted && (await this.sweep()); n++);
+      },
     });
     clock.onAdvance(begin);
   }
 
-  private async sweep(): Promise<void> {
-    const due: Array<{ wallet_id: string }> = await this.dataSource.query(
-      `SELECT DISTINCT wallet_id FROM (
-         SELECT wallet_id FROM holds WHERE status = 'active' AND expires_at <= clock_now() ORDER BY expires_at LIMIT $1) due`,
-      [WALLETS_MAX],
+  /** @returns whether there may be more. */
+  private async sweep(): Promise<boolean> {
+    const due: Array<{ wallet_id: string; count: number }> = await this.dataSource.query(
+      `SELECT wallet_id, count(*)::int AS count FROM (
+         SELECT wallet_id FROM holds WHERE status = 'active' AND expires_at <= clock_now() ORDER BY expires_at LIMIT $1) due
+        GROUP BY wallet_id`,
+      [HOLDS_MAX],
     );
     await Promise.all(due.map(({ wallet_id: walletId }) => this.release(walletId)));
+    return due.reduce((sum, { count }) => sum + count, 0) === HOLDS_MAX;
   }
 
   private release(walletId: string): Promise<unknown> {

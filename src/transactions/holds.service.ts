@@ -114,7 +114,8 @@ export class HoldsService {
     const currency = await this.currencies.of(walletId);
     const parameters: unknown[] = [walletId, query.limit + 1];
     const bind = (value: unknown) => `$${parameters.push(value)}`;
-    const after = readCursor(query.cursor, CURSOR_ID);
+    const list = `holds/${walletId}`;
+    const after = readCursor(list, query.cursor, CURSOR_ID);
     const where = ['wallet_id = $1'];
     if (after !== undefined) where.push(`id < ${bind(after)}`);
     if (query.status !== undefined) where.push(`${STATUS_NOW} = ${bind(query.status)}`);
@@ -123,6 +124,7 @@ export class HoldsService {
       parameters,
     );
     return pageOf(
+      list,
       rows,
       query.limit,
       (row) => row.id,
@@ -133,12 +135,14 @@ export class HoldsService {
   /** What happened to a hold, latest first. @throws {Problem} `hold_not_found` */
   async changes(holdId: string, query: PageQuery): Promise<Page<HoldChangeBody>> {
     const { currency } = await this.find(holdId);
-    const after = readCursor(query.cursor, CURSOR_VERSION) ?? '999999999';
+    const list = `changes/${holdId}`;
+    const after = readCursor(list, query.cursor, CURSOR_VERSION) ?? '999999999';
     const rows: RawRow[] = await this.dataSource.query(
       'SELECT * FROM hold_changes WHERE hold_id = $1 AND version < $2 ORDER BY version DESC LIMIT $3',
       [holdId, after, query.limit + 1],
     );
     return pageOf(
+      list,
       rows,
       query.limit,
       (row) => String(row.version),

@@ -1,5 +1,5 @@
-import { ApiProperty } from '@nestjs/swagger';
-import { IsText } from '../validation.js';
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { IsText, MayBeAbsent } from '../validation.js';
 
 /** The answer of a money call, without what only a read tells. */
 export class IdempotencyKeyBody {
@@ -7,6 +7,19 @@ export class IdempotencyKeyBody {
   @ApiProperty({ description: 'The HTTP status that was answered.', example: 201 }) status_code: number;
   @ApiProperty({ type: 'object', additionalProperties: true, description: 'The body that was answered.' }) body: object;
   @ApiProperty({ format: 'date-time', example: '2026-01-31T09:30:00.000Z' }) created_at: string;
+}
+
+export class IdempotencyKeyQuery {
+  @ApiPropertyOptional({
+    maxLength: 100,
+    description:
+      'Whose key, as an `actor` is named: `key:<id>`, `user:<id>`, `operator`, or `import:<source>`. Left out: the caller’s own. ' +
+      'That of others needs the scope `audit:read`.',
+    example: 'operator',
+  })
+  @MayBeAbsent()
+  @IsText(100)
+  caller?: string;
 }
 
 export class IdempotencyKeyParam {

@@ -38,16 +38,16 @@ export class LimitsService {
       await guardedUpdate(runner, Wallet, wallet, { limited }, caller.ifMatch);
       if (limited) await runner.query(SET_LIMITS, [walletId, this.config.limitTimeZone, ...maxima]);
       else await runner.query('DELETE FROM wallet_limits WHERE wallet_id = $1', [walletId]);
-      const limits = await this.present(wallet, runner);
+      const limits = await this.present({ ...wallet, version: wallet.version + 1 }, runner);
       await this.audit.record(runner, caller, {
         ...{ action: 'wallet.limited', objectType: 'wallet', objectId: walletId, reason: dto.reason },
         details: detailsOf(limits),
       });
       const subject = {
         id: walletId,
-        version: wallet.version + 1,
+        version: limits.version,
         balanceMinor: wallet.balance,
-        heldMinor: wallet.held,
+        heldMinor: wallet.held - wallet.expired,
       };
       await this.outbox.record(runner, [
         { type: 'wallet.limits_changed', objectId: walletId, subjects: [subject], body: limits },
@@ -84,13 +84,14 @@ export class LimitsService {
         ...period(l?.monthlyTotalMaxMinor, l?.monthTotalMinor, l?.monthlyCountMax, l?.monthCount),
         resets_at: calendar!.next_month.toISOString(),
       },
+      version: wallet.version,
     };
   }
 }
 
 function maximaOf(dto: LimitsDto, currency: string) {
   const total = (field: 'daily_total' | 'monthly_total') =>
-    dto[field] === undefined ? null : readAmount(field, dto[field], currency);
+    dto[field] == null ? null : readAmount(field, dto[field], currency);
   return [total('daily_total'), dto.daily_count ?? null, total('monthly_total'), dto.monthly_count ?? null];
 }
 
@@ -126,9 +127,12 @@ function periodBody(
 const CALENDAR = `
   SELECT local.today::text AS today, ${dayStartSql('(local.today + 1)', '$1')} AS next_day,
          ${dayStartSql(`(date_trunc('month', local.today) + interval '1 month')::date`, '$1')} AS next_month
-    FROM (SELECT (clock_now() AT TIME ZONE $1)::date AS today) local`;
+    FROM (SELECT (clock_time() AT TIME ZONE $1)::date AS today OFFSET 0) local`;
 
-/** With the first limit, what left the wallet this month is counted once; from then on the engine keeps count. */
+/**
+ * With the first limit, what left the wallet this month is counted once; from then on the engine keeps count. It is the day when the
+ * wallet is locked, not when the transaction began to wait for that: a debit in between may be of the next day.
+ */
 const SET_LIMITS = `
   INSERT INTO wallet_limits (wallet_id, daily_total_max, daily_count_max, monthly_total_max, monthly_count_max,
                              day, day_total, day_count, month, month_total, month_count)
@@ -136,7 +140,8 @@ const SET_LIMITS = `
          local.day, coalesce(sum(-e.amount) FILTER (WHERE e.is_today), 0),
          count(DISTINCT e.transaction_id) FILTER (WHERE e.is_today),
          local.month, coalesce(sum(-e.amount), 0), count(DISTINCT e.transaction_id)
-    FROM (SELECT (clock_now() AT TIME ZONE $2)::date AS day, date_trunc('month', clock_now() AT TIME ZONE $2)::date AS month) local
+    FROM (SELECT today AS day, date_trunc('month', today)::date AS month
+            FROM (SELECT (clock_time() AT TIME ZONE $2)::date AS today OFFSET 0) now OFFSET 0) local
     LEFT JOIN LATERAL (
       SELECT e.amount, e.transaction_id, e.created_at >= ${dayStartSql('local.day', '$2')} AS is_today
         FROM entries e JOIN transactions t ON t.id = e.transaction_id

@@ -5,7 +5,7 @@ import type { Principal } from '../caller.js';
 import { formatAmount, minorOf } from '../money.js';
 import type { TransactionBody } from './transactions.dto.js';
 
-type Seen = Pick<TransactionBody, 'type' | 'entries' | 'amount' | 'currency'>;
+type Seen = Pick<TransactionBody, 'type' | 'entries' | 'amount' | 'currency' | 'actor'>;
 
 @Injectable()
 export class PersonView {
@@ -13,12 +13,14 @@ export class PersonView {
 
   /**
    * Transactions as the caller may see them. A person sees the entries of their own wallets; of a transfer also which wallet
-   * is at the other side, but not what is in it. Where entries are left out, the amount is their own part. Servers and operators see all.
+   * is at the other side, but not what is in it, nor who has it. Where entries are left out, the amount is their own part. Servers and operators see all.
    */
   async of<Body extends Seen>(bodies: Body[], { userId }: Principal): Promise<Body[]> {
     if (userId === undefined) return bodies;
     const owners = await this.ownership.ownersOf(bodies.flatMap(({ entries }) => entries.map((e) => e.wallet_id)));
-    return bodies.map((body) => {
+    const self = `user:${userId}`;
+    return bodies.map((whole) => {
+      const body = whole.actor.startsWith('user:') && whole.actor !== self ? { ...whole, actor: 'user' } : whole;
       const entries = body.entries.flatMap((entry) => {
         if (owners.get(entry.wallet_id) === userId) return [entry];
         return body.type === 'transfer' ? [{ ...entry, seq: null, balance_after: null }] : [];

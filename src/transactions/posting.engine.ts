@@ -39,11 +39,11 @@ import { eventsOf } from './posting.events.js';
 import { asProblem, backoffMs, describe, isRetryable } from './posting.failures.js';
 import { PostingMetrics } from './posting.metrics.js';
 import { decide, isRefused, type Decision, type Work } from './posting.rules.js';
-import { PostingQueue, withoutPassedOver, type Lane, type Waiting } from './posting.queue.js';
+import { OTHER_LANE, PostingQueue, withoutPassedOver, type Lane, type Waiting } from './posting.queue.js';
 import { PostingStore } from './posting.store.js';
 import { WalletStateStore } from './wallet-state.store.js';
 
-/** What a request hands over. Complete before it is queued: the engine adds nothing but time. */
+/** What a request hands over, complete: the engine adds nothing but time. */
 export interface Instruction extends Work {
   /** Names it in the group. Of a lone movement it is the transaction's id, by which a further attempt finds it. */
   id: string;
@@ -113,7 +113,7 @@ export class PostingEngine implements BeforeApplicationShutdown {
       const group = this.queue.take(lane, this.config.groupSizeMax);
       if (group.length > 0) await this.commitGroup(group, lane, Date.now() + this.config.groupDeadlineMs);
       if (lane === 'blocking') this.queue.unblock(group);
-      else if (!this.queue.isEmpty('blocking')) this.start('blocking');
+      if (!this.queue.isEmpty(OTHER_LANE[lane])) this.start(OTHER_LANE[lane]);
     }
     this.running[lane] = undefined;
   }

@@ -11,6 +11,8 @@ import type { Instruction, InstructionOutcome } from './posting.engine.js';
 import type { Trace } from '../tracing/spans.js';
 
 export type Lane = 'passing' | 'blocking';
+/** A group of either lane may put something into the other: whoever did begins it, as nothing else may come that does. */
+export const OTHER_LANE = { passing: 'blocking', blocking: 'passing' } as const;
 
 export interface Waiting {
   instruction: Instruction;

@@ -4,9 +4,11 @@ import { Needs } from '../auth/access.js';
 import { answer, type Reply } from '../answer.js';
 import { CurrentCaller, type Caller } from '../caller.js';
 import { ApiErrors, ApiIfMatch, ApiMoney, ApiPage, ApiWrite } from '../openapi.js';
+import { PageQuery } from '../paging.js';
 import { WalletIdParam } from '../wallets/wallets.dto.js';
 import { BatchBody, BatchDto, DryRunBatchBody } from './batch.dto.js';
 import { BatchService } from './batch.service.js';
+import { ReversalsBody } from './reversals.dto.js';
 import {
   CreditDto,
   DebitDto,
@@ -15,7 +17,6 @@ import {
   JournalDto,
   ListTransactionsQuery,
   ReversalDto,
-  ReversalsBody,
   TransactionBody,
   TransactionIdParam,
   TransferDto,
@@ -146,8 +147,12 @@ export class TransactionsController {
   @ApiOperation({ summary: 'Read what was reversed of a transaction, and what still can be' })
   @ApiOkResponse({ type: ReversalsBody })
   @ApiErrors('validation_failed', 'transaction_not_found', 'database_unavailable')
-  reversals(@Param() { transaction_id }: TransactionIdParam, @CurrentCaller() caller: Caller) {
-    return this.transactions.reversals(transaction_id, caller);
+  reversals(
+    @Param() { transaction_id }: TransactionIdParam,
+    @Query() query: PageQuery,
+    @CurrentCaller() caller: Caller,
+  ) {
+    return this.transactions.reversals(transaction_id, query, caller);
   }
 
   @Get('transactions')

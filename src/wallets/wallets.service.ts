@@ -97,7 +97,7 @@ export class WalletsService {
   async list(asked: ListWalletsQuery, { userId }: Principal): Promise<Page<WalletBody>> {
     if (userId !== undefined && (asked.user_id ?? userId) !== userId) return { data: [], next_cursor: null };
     const query = userId === undefined ? asked : { ...asked, user_id: userId };
-    const after = readCursor(query.cursor, CURSOR_ID);
+    const after = readCursor('wallets', query.cursor, CURSOR_ID);
     const rows = await this.dataSource.manager.find(Wallet, {
       where: {
         ...(query.user_id === undefined ? {} : { userId: query.user_id }),
@@ -110,7 +110,7 @@ export class WalletsService {
       order: { id: 'DESC' },
       take: query.limit + 1,
     });
-    return pageOf(rows, query.limit, (wallet) => wallet.id, walletBody);
+    return pageOf('wallets', rows, query.limit, (wallet) => wallet.id, walletBody);
   }
 
   /**
@@ -147,7 +147,9 @@ export class WalletsService {
   private async told(runner: QueryRunner, type: EventType, id: string, versionBefore?: number): Promise<Wallet> {
     const wallet = await this.read(id, runner);
     if (wallet.version === versionBefore) return wallet;
-    const { version, balance: balanceMinor, held: heldMinor } = wallet;
+    const { version, balance: balanceMinor } = wallet;
+    // As every read says it: what has expired is held no more.
+    const heldMinor = wallet.held - wallet.expired;
     await this.outbox.record(runner, [
       { type, objectId: id, subjects: [{ id, version, balanceMinor, heldMinor }], body: walletBody(wallet) },
     ]);

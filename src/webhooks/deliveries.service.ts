@@ -36,7 +36,8 @@ export class DeliveriesService {
   /** Deliveries of an endpoint with their attempts, newest first. @throws {Problem} `webhook_endpoint_not_found` */
   async list(endpointId: string, query: ListDeliveriesQuery): Promise<Page<WebhookDeliveryBody>> {
     await this.webhooks.read(endpointId);
-    const after = readCursor(query.cursor, CURSOR_ID);
+    const list = `deliveries/${endpointId}`;
+    const after = readCursor(list, query.cursor, CURSOR_ID);
     const rows = await this.dataSource.manager.find(WebhookDelivery, {
       where: {
         endpointId,
@@ -47,7 +48,7 @@ export class DeliveriesService {
       order: { id: 'DESC' },
       take: query.limit + 1,
     });
-    return pageOf(rows, query.limit, ({ id }) => id, deliveryBody);
+    return pageOf(list, rows, query.limit, ({ id }) => id, deliveryBody);
   }
 
   /**

@@ -18,6 +18,7 @@ import { EventsQueries } from '../events/events.queries.js';
 import { Outbox } from '../events/outbox.service.js';
 import { newId } from '../ids.js';
 import { Metrics } from '../telemetry/metrics.js';
+import { withoutQuery } from './webhook.addresses.js';
 import { WebhookEndpoint, type Attempt, type DisabledReason } from './webhook.entities.js';
 import { WebhookLane } from './webhook.lane.js';
 import { WebhookSecrets } from './webhook.secrets.js';
@@ -193,7 +194,8 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
         changes,
       );
       if (affected !== 1) return false;
-      const body = endpointBody(await manager.findOneByOrFail(WebhookEndpoint, { id }));
+      const endpoint = endpointBody(await manager.findOneByOrFail(WebhookEndpoint, { id }));
+      const body = { ...endpoint, url: withoutQuery(endpoint.url) };
       await this.outbox.record(runner, [{ type: 'webhook_endpoint.disabled', objectId: id, subjects: [{ id }], body }]);
       return true;
     });

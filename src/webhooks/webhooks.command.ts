@@ -38,7 +38,8 @@ export function declareWebhooks(program: Command): void {
       });
       return asOperator(DeliveriesService, async (service, caller) => {
         const { deliveries } = (await service.replay(id, dto, caller)).body;
-        console.log(`${deliveries} ${deliveries === 1 ? 'delivery is' : 'deliveries are'} on the way.`);
+        const isAre = deliveries === 1 ? 'delivery is' : 'deliveries are';
+        console.log(`${deliveries} ${isAre} on the way, or to be when the endpoint is active.`);
       });
     });
 }

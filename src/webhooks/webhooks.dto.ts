@@ -1,8 +1,8 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { IsIn, IsInt, Max, Min } from 'class-validator';
+import { IsIn } from 'class-validator';
 import { EVENT_EXAMPLE_ID, EVENT_TYPES, type EventType } from '../events/event-types.js';
 import { PageQuery } from '../paging.js';
-import { IsId, IsInstant, IsText, IsTextList, MayBeAbsent } from '../validation.js';
+import { IsId, IsInstant, IsText, IsTextList, IsWholeNumber, MayBeAbsent, MayBeNull } from '../validation.js';
 import { URL_LENGTH_MAX } from './webhook.addresses.js';
 import {
   DELIVERY_STATUSES,
@@ -64,10 +64,10 @@ export class ChangeWebhookEndpointDto {
   @IsTypeList()
   types?: string[];
 
-  @ApiPropertyOptional({ maxLength: 500, example: 'Shop, orders' })
-  @MayBeAbsent()
+  @ApiPropertyOptional({ ...{ type: String, nullable: true }, maxLength: 500, example: 'Shop, orders' })
+  @MayBeNull()
   @IsText(500)
-  description?: string;
+  description?: string | null;
 
   @ApiPropertyOptional({
     ...{ enum: ENDPOINT_STATUSES, example: 'active' },
@@ -85,9 +85,7 @@ export class RotateWebhookSecretDto {
     description: 'For how long the secret before signs as well.',
   })
   @MayBeAbsent()
-  @IsInt({ message: 'must be a whole number' })
-  @Min(0, { message: 'must not be negative' })
-  @Max(OVERLAP_SECONDS_MAX, { message: `must be at most ${OVERLAP_SECONDS_MAX}` })
+  @IsWholeNumber(0, OVERLAP_SECONDS_MAX)
   overlap_seconds?: number;
 }
 

@@ -13,7 +13,7 @@ import { Outbox } from '../events/outbox.service.js';
 import { IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
 import { newId } from '../ids.js';
 import { CURSOR_ID, pageOf, readCursor, type Page, type PageQuery } from '../paging.js';
-import { urlProblem, type Reach } from './webhook.addresses.js';
+import { urlProblem, withoutQuery, type Reach } from './webhook.addresses.js';
 import { WebhookDelivery, WebhookEndpoint } from './webhook.entities.js';
 import { newWebhookSecret, secretText } from './webhook.secret.js';
 import { WebhookSecrets } from './webhook.secrets.js';
@@ -69,13 +69,13 @@ export class WebhooksService {
 
   /** Endpoints, newest first. */
   async list({ cursor, limit }: PageQuery): Promise<Page<WebhookEndpointBody>> {
-    const after = readCursor(cursor, CURSOR_ID);
+    const after = readCursor('webhook-endpoints', cursor, CURSOR_ID);
     const rows = await this.dataSource.manager.find(WebhookEndpoint, {
       where: after === undefined ? {} : { id: LessThan(after) },
       order: { id: 'DESC' },
       take: limit + 1,
     });
-    return pageOf(rows, limit, ({ id }) => id, endpointBody);
+    return pageOf('webhook-endpoints', rows, limit, ({ id }) => id, endpointBody);
   }
 
   /** @throws {Problem} `webhook_endpoint_not_found` */
@@ -236,9 +236,3 @@ const REVIVE = `
   UPDATE webhook_deliveries SET status = 'pending', ended_at = NULL, next_attempt_at = now(), attempt_count = 0
    WHERE endpoint_id = $1 AND status = 'dead' AND ended_at > $2::timestamptz - interval '1 minute'
      AND (attempts -> -1 ->> 'at')::timestamptz >= $2`;
-
-/** SECURITY: some receivers are known by a token in the query, which is not for everybody who may read the audit log. */
-function withoutQuery(url: string): string {
-  const { origin, pathname, search } = new URL(url);
-  return origin + pathname + (search === '' ? '' : '?…');
-}

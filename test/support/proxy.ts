@@ -10,7 +10,10 @@ export class CommitCutter {
   /** Each COMMIT that passes takes one; while there are any, the connection is cut. */
   cutsLeft = 0;
   cuts = 0;
+  /** From a cut on it takes no connection, and ends those that there are, until this is taken back. */
+  goesAway = false;
   private readonly sockets = new Set<Socket>();
+  private readonly clients = new Set<Socket>();
 
   private constructor(
     private readonly server: Server,
@@ -28,7 +31,10 @@ export class CommitCutter {
     const front = new URL(databaseUrl);
     front.port = String((server.address() as AddressInfo).port);
     const cutter = new CommitCutter(server, front.href, when);
-    server.on('connection', (client) => cutter.join(client, connect(Number(target.port), target.hostname)));
+    server.on('connection', (client) => {
+      if (cutter.goesAway && cutter.cuts > 0) client.destroy();
+      else cutter.join(client, connect(Number(target.port), target.hostname));
+    });
     return cutter;
   }
 
@@ -39,6 +45,7 @@ export class CommitCutter {
   }
 
   private join(client: Socket, upstream: Socket): void {
+    this.clients.add(client.once('close', () => this.clients.delete(client)));
     for (const socket of [client, upstream]) {
       this.sockets.add(socket);
       socket.on('error', () => undefined);
@@ -60,6 +67,7 @@ export class CommitCutter {
           client.destroy();
         } else {
           upstream.write(chunk, () => client.destroy());
+          if (this.goesAway) this.clients.forEach((other) => other.destroy());
         }
         return;
       }

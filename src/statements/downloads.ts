@@ -1,0 +1,46 @@
+/**
+ * The statements that are being read from this process. SECURITY: each holds a page of lines, some 0.4 MB, for as long as its reader
+ * likes, and no deadline ends what has begun: a person with a few hundred open ones would have the memory of everybody.
+ */
+import { Injectable } from '@nestjs/common';
+import type { Readable } from 'node:stream';
+import type { Principal } from '../caller.js';
+import { Problem } from '../errors.js';
+
+const OF_PERSON_MAX = 5;
+const OF_PROCESS_MAX = 200;
+const RETRY_AFTER_SECONDS = 5;
+
+@Injectable()
+export class Downloads {
+  /** Whose each of them is; nothing for those of servers and operators. */
+  private readonly underWay = new Set<{ userId?: string }>();
+
+  /**
+   * Begins one, and counts it until it is closed.
+   * @throws {Problem} `rate_limited` for a person with too many, `overloaded`
+   */
+  async begin(open: () => Promise<Readable>, { userId }: Principal): Promise<Readable> {
+    this.demandRoom(userId);
+    const place = { userId };
+    this.underWay.add(place);
+    try {
+      const content = await open();
+      return content.once('close', () => this.underWay.delete(place));
+    } catch (error) {
+      this.underWay.delete(place);
+      throw error;
+    }
+  }
+
+  private demandRoom(userId?: string): void {
+    const again = { retryAfterSeconds: RETRY_AFTER_SECONDS };
+    if (this.underWay.size >= OF_PROCESS_MAX) {
+      throw new Problem('overloaded', `This process has ${OF_PROCESS_MAX} statements under way.`, again);
+    }
+    if (userId === undefined) return;
+    const own = [...this.underWay].filter((place) => place.userId === userId).length;
+    if (own < OF_PERSON_MAX) return;
+    throw new Problem('rate_limited', `You have ${own} statements under way: read them to their end first.`, again);
+  }
+}
