@@ -6,7 +6,7 @@ import type { LimitsBody } from '../src/transactions/wallet-states.dto.js';
 import type { TransactionBody } from '../src/transactions/transactions.dto.js';
 import { expectStatus, type Problem, type WalletClient } from './support/client.js';
 import { CommitCutter } from './support/proxy.js';
-import { Schedules } from './support/schedules.js';
+import { DAY_MS, Schedules } from './support/schedules.js';
 import { startService, type Service } from './support/service.js';
 
 /** The queue waits for nobody once six rounds of 2,000 have released them. */
@@ -128,6 +128,29 @@ describe('what is asked twice', () => {
     expect(expectStatus(200, second)).toEqual({ ...read.body, version: read.body.version + 1 });
     expect((await set({}, { 'if-match': read.headers.get('etag')! })).body.code).toBe('precondition_failed');
   });
+
+  it('counts for a limit by the day on which the wallet was free, not when somebody began to wait for it', async () => {
+    const clocked = await startService({ TEST_CLOCK: 'on', DATABASE_LOCK_TIMEOUT_MS: '20000' });
+    const { database } = clocked;
+    const { id } = await clocked.api.newWallet('1000.00');
+    const midnight = (Math.floor(Date.now() / DAY_MS) + 2) * DAY_MS;
+    await new Schedules(clocked).putClock(midnight - 4_000);
+    const path = `/v1/wallets/${id}/limits`;
+    const [debit, limits] = await database.locking(id, async () => {
+      const debiting = clocked.api.debit(id, '60.00');
+      await database.locksAwaited(1);
+      const setting = clocked.api.call('PUT', path, { daily_total: '100.00', reason: 'a test' });
+      await database.locksAwaited(2);
+      expect(await new Schedules(clocked).now()).toBeLessThan(midnight);
+      while ((await new Schedules(clocked).now()) < midnight + 500) await delay(50);
+      return [debiting, setting] as const;
+    });
+    expect([(await debit).status, (await limits).status]).toEqual([201, 200]);
+    expect((await clocked.api.get<LimitsBody>(path)).body.daily.total_used).toBe('60.00');
+    expect((await clocked.api.debit(id, '60.00')).body.code).toBe('limit_exceeded');
+    expect(await database.check()).toEqual([]);
+    await clocked.stop();
+  }, 60_000);
 
   it('pages the reversals of a transaction, and sums up all of them on each page', async () => {
     const { id } = await service.api.newWallet('100.00');
