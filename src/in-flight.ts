@@ -61,9 +61,9 @@ export class InFlight implements OnApplicationBootstrap, BeforeApplicationShutdo
   /** Takes a request on. @throws {Problem} `overloaded` */
   begin(request: FastifyRequest, reply: FastifyReply): void {
     if (this.isDraining) void reply.header('Connection', 'close');
-    if (request.method === 'GET' && ALWAYS.test(request.url)) return;
+    if (isRead(request) && ALWAYS.test(request.url)) return;
     if (this.count >= this.config.requestsMax) throw overloaded(`${this.count} requests are under way.`);
-    if (this.engine.isFull && request.method !== 'GET') throw overloaded('The queue of postings is full.');
+    if (this.engine.isFull && !isRead(request)) throw overloaded('The queue of postings is full.');
     const bodyBytes = this.bodyBytesOf(request);
     if (this.bodyBytes + bodyBytes > this.config.bodiesBytesMax) {
       throw overloaded('The bodies of requests under way take all the memory that is for them.');
@@ -114,6 +114,10 @@ export class InFlight implements OnApplicationBootstrap, BeforeApplicationShutdo
     if (!reply.request.raw.complete) void reply.header('Connection', 'close');
     sendProblem(problem, reply.request, reply);
   }
+}
+
+function isRead({ method }: FastifyRequest): boolean {
+  return method === 'GET' || method === 'HEAD';
 }
 
 function slow(): Problem {

@@ -12,7 +12,7 @@ import { Problem } from './errors.js';
 /** Within a text of JSON every quote has a backslash before it, so that this finds names of fields and nothing else. */
 const LONG_AMOUNTS =
   /("(?:amount|minimum_balance|low_balance_threshold|daily_total|monthly_total)"\s*:\s*)(-?(?:[\d.]+e[-+]?\d+|[\d.]{17,}))(?=[\s,}])/gi;
-const OTHER_CHARSET = /;\s*charset=(?!"?(?:utf-?8|us-ascii)"?\s*(?:;|$))/i;
+const OTHER_CHARSET = /;\s*charset=(?!["']?(?:utf-?8|us-ascii)["']?\s*(?:;|$))/i;
 /** The validation pipe allows ten, and says so; this is for what would keep the parser busy: 1 MB of brackets 0.28 s. */
 const DEPTH_MAX = 64;
 /** Shorter bodies are parsed in a moment, whatever is in them. */
@@ -39,7 +39,7 @@ export function readJsonBodies(fastify: FastifyInstance): void {
 
 function unreadable({ headers }: FastifyRequest, bytes: Buffer): Problem | undefined {
   const { 'content-encoding': encoding = 'identity', 'content-type': type = '' } = headers;
-  if (encoding !== 'identity') {
+  if (encoding.toLowerCase() !== 'identity') {
     return new Problem('unsupported_media_type', 'The body is compressed: send it without `Content-Encoding`.');
   }
   if (OTHER_CHARSET.test(type)) return new Problem('unsupported_media_type', 'JSON is UTF-8: send no other charset.');

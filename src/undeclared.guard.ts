@@ -27,7 +27,8 @@ export class UndeclaredGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
     const taken = this.taken(context);
     const request = context.switchToHttp().getRequest<FastifyRequest>();
-    const isConditional = !taken.ifMatch && request.headers['if-match'] !== undefined && request.method !== 'GET';
+    const isConditional =
+      !taken.ifMatch && request.headers['if-match'] !== undefined && !/^(GET|HEAD)$/.test(request.method);
     if ((taken.body && taken.query && !isConditional) || !STRICT.test(request.url)) return true;
     if (isConditional) throw Problem.field('If-Match', 'is not for this call: leave it out');
     const fields = [...(taken.query ? [] : undeclared(request.query)), ...(taken.body ? [] : undeclared(request.body))];

@@ -16,10 +16,11 @@ import type { Service } from './support/service.js';
 describe('whoever', () => {
   let service: Service;
   let operator: string;
+  let operatorId: string;
   beforeAll(async () => {
     const env = { WEBHOOK_ALLOWED_NETWORKS: '127.0.0.0/8', REQUESTS_PER_MINUTE_KEY: '60000' };
     service = await startSecured({ ...env, LOG_FORMAT: 'json', LOG_LEVEL: 'info' });
-    operator = (await insertKey(service.database, { scopes: ALL_SCOPES })).secret;
+    ({ id: operatorId, secret: operator } = await insertKey(service.database, { scopes: ALL_SCOPES }));
   });
   afterEach(async () => expect(await service.database.problems()).toEqual([]));
   afterAll(() => service.stop());
@@ -141,6 +142,18 @@ describe('whoever', () => {
     const { secret } = await insertKey(service.database, { scopes: ['transactions:read'] });
     expect((await look(secret)).body.detail).not.toContain('Others');
     expect((await look(secret, `?caller=key:${server.id}`)).body.code).toBe('insufficient_scope');
+    const auditor = await insertKey(service.database, { scopes: ['audit:read'] });
+    expect((await look(auditor.secret, `?caller=key:${server.id}`)).body.code).toBe('insufficient_scope');
+    // Of what is no transaction there is the id alone.
+    const user = { phone_number: '+919812710099' };
+    const made = await service.api.call<{ id: string }>('POST', '/v1/users', user, {
+      ...bearer(operator),
+      'idempotency-key': 'user-1042',
+    });
+    const reader = await insertKey(service.database, { scopes: ['audit:read', 'transactions:read'] });
+    const others = `/v1/idempotency-keys/user-1042?caller=key:${operatorId}`;
+    const shown = await call<{ body: object }>(reader.secret, 'GET', others);
+    expect([shown.status, shown.body.body]).toEqual([200, { id: made.body.id }]);
   });
 
   it('reads events does not read the secret in the address of a receiver', async () => {

@@ -83,9 +83,13 @@ describe('asper check', () => {
     const database = await TestDatabase.create();
     await database.query(`
       DROP TRIGGER entries_append_only ON entries; ALTER TABLE transactions DISABLE TRIGGER transactions_have_events;
-      ALTER TABLE wallets DROP CONSTRAINT wallets_floor_holds`);
+      ALTER TABLE wallets DROP CONSTRAINT wallets_floor_holds;
+      ALTER TABLE wallets DISABLE TRIGGER ALL; ALTER TABLE wallets ENABLE TRIGGER USER;
+      ALTER DATABASE ${database.name} SET session_replication_role = 'replica'`);
     expect((await database.check()).sort()).toEqual([
-      'the guards stand: constraints wallets_floor_holds: the constraint is not there, or not validated',
+      'the guards stand: constraints wallets_floor_holds: the constraint is not there, not validated, or disabled',
+      'the guards stand: constraints wallets_user_fkey: the constraint is not there, not validated, or disabled',
+      'the guards stand: settings session_replication_role: new connections fire no triggers',
       'the guards stand: triggers entries_append_only: the trigger is not there, or disabled',
       'the guards stand: triggers transactions_have_events: the trigger is not there, or disabled',
     ]);

@@ -8,7 +8,7 @@ import { Downloads } from '../src/statements/downloads.js';
 const person = (userId: string): Principal => ({ scope: `user:${userId}`, scopes: new Set(), userId });
 
 describe('statements under way', () => {
-  it('are five of a person and 200 of a process, until each is closed or has failed', async () => {
+  it('are five of a person and 200 of all, 50 more of servers, until each is closed or has failed', async () => {
     const downloads = new Downloads();
     const begin = (who: Principal) => downloads.begin(async () => new PassThrough(), who);
     const refusal = (who: Principal) =>
@@ -28,6 +28,8 @@ describe('statements under way', () => {
     expect(await refusal(person('a'))).toEqual(['rate_limited', 5]);
 
     const others = await Promise.all(Array.from({ length: 194 }, () => begin(OPERATOR)));
+    expect(await refusal(person('c'))).toEqual(['overloaded', 5]);
+    others.push(...(await Promise.all(Array.from({ length: 50 }, () => begin(OPERATOR)))));
     expect(await refusal(OPERATOR)).toEqual(['overloaded', 5]);
     for (const content of others) content.destroy();
     await Promise.all(others.map((content) => once(content, 'close')));

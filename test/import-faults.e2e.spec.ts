@@ -1,4 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { access, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ImportBench } from './support/import-bench.js';
 import { startService } from './support/service.js';
@@ -114,6 +118,24 @@ describe('asper import, disturbed', () => {
       await bench.database.query('ROLLBACK');
     });
     expect([code, stdout]).toEqual([0, expect.stringMatching(/101 posted/)]);
+  });
+
+  it.each([
+    ['check', 'PostgreSQL started'],
+    ['import', 'Making a PostgreSQL'],
+  ])('asper %s on the embedded database stops that as well where it is interrupted', async (command, after) => {
+    // As root PostgreSQL runs as another user, who may not enter the bench's folder.
+    const DATA_DIR = path.join(tmpdir(), `asper-interrupted-${randomUUID()}`);
+    const args = command === 'import' ? [command, await seesaw(3)] : [command];
+    const { code } = await bench.asper(args, { DATABASE_URL: '', DATA_DIR }, async (child) => {
+      let said = '';
+      child.stderr!.on('data', (text: string) => (said += text));
+      while (!said.includes(after) && child.exitCode === null) await delay(5);
+      child.kill('SIGINT');
+    });
+    expect(code).toBe(130);
+    await expect(access(path.join(DATA_DIR, 'postgresql/cluster/postmaster.pid'))).rejects.toThrow('ENOENT');
+    await rm(DATA_DIR, { recursive: true });
   });
 
   it('may run twice at once, beside a service that posts into the same wallets', async () => {

@@ -112,7 +112,9 @@ async function serviceRole(owner: DataSource, config: Config, warn: (line: strin
   const { databaseRole, databaseRoleNeeded } = config;
   if (databaseRole === '') return '';
   try {
-    await makeServiceRole(owner, databaseRole, config);
+    const hasItsRights = await makeServiceRole(owner, databaseRole, config);
+    if (!hasItsRights)
+      warn(`The role ${databaseRole} has other rights than it should: \`asper migrate\` as the owner mends that.`);
     return databaseRole;
   } catch (error) {
     if (!(error instanceof RoleRefused)) throw error;

@@ -33,21 +33,23 @@ export class RoleRefused extends Error {}
  * Makes the role where it is missing, gives it these rights and no others, and lets the service's user become it. Where all
  * is as it should be, as at nearly every start, it only looks.
  * @param owner connected as the owner of the tables
+ * @returns whether it has them: what a member of the role grants who owns nothing is passed over without a word
  * @throws {RoleRefused}
  */
-export async function makeServiceRole(owner: DataSource, role: string, { databaseUrl }: Config): Promise<void> {
+export async function makeServiceRole(owner: DataSource, role: string, { databaseUrl }: Config): Promise<boolean> {
   try {
     await makeRole(owner, role);
     const [{ name }] = await owner.query<[{ name: string }]>('SELECT current_user AS name');
     const user = decodeURIComponent(new URL(databaseUrl).username) || name;
     for (const member of new Set([name, user])) await allow(owner, role, member);
-    if (await hasRights(owner, role)) return;
+    if (await hasRights(owner, role)) return true;
     // All at once: another process may be serving under this role.
     await inTransaction(owner, async (runner) => {
       for (const statement of grants(role)) await runner.query(statement);
       const [{ columns }] = (await runner.query(CHANGING, [FIXED])) as [RawRow];
       await runner.query(`GRANT UPDATE (${columns}) ON wallets TO ${quoted(role)}`);
     });
+    return await hasRights(owner, role);
   } catch (error) {
     if (sqlState(error) === INSUFFICIENT_PRIVILEGE) throw new RoleRefused((error as Error).message);
     throw error;

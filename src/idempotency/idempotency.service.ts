@@ -91,7 +91,9 @@ export class IdempotencyService {
         }
       } catch (error) {
         // A database that went away after a COMMIT that it did not answer does not say that nothing was written.
-        throw unknown && (error instanceof WriteConflict || isDatabaseFault(error)) ? unknown : error;
+        throw unknown && (isDatabaseFault(error) || (!(error instanceof Problem) && isConflict(error)))
+          ? unknown
+          : error;
       }
     });
   }

@@ -64,14 +64,17 @@ function say(line: string): void {
 /** Ctrl-C asks; what is under way is finished first. Pressed again, it ends at once (and nothing is lost then either). */
 function watchForInterrupt() {
   let asked = false;
-  const onSignal = () => {
-    if (asked) process.exit(EXIT.interrupted);
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (asked) {
+      // With an embedded server, whoever opened it now stops it; nobody else may listen.
+      stopWatching();
+      if (process.listenerCount(signal) === 0) process.exit(EXIT.interrupted);
+      return void process.emit(signal, signal);
+    }
     asked = true;
     say('\nStopping after what is under way …');
   };
+  const stopWatching = () => process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
-  return {
-    asked: () => asked,
-    stopWatching: () => process.off('SIGINT', onSignal).off('SIGTERM', onSignal),
-  };
+  return { asked: () => asked, stopWatching };
 }

@@ -14,19 +14,23 @@ export async function onDatabase<T>(
   log: (line: string) => void,
   work: (config: Config) => Promise<T>,
 ): Promise<T> {
-  const embedded = config.databaseUrl
-    ? undefined
-    : await openEmbedded({ dataDir: config.dataDir, role: 'command', log });
+  if (config.databaseUrl) return work(config);
+  const opening = openEmbedded({ dataDir: config.dataDir, role: 'command', log });
   // Whoever interrupts the command means its server as well; a command that ends in good order by itself listens on its own.
   const onSignal = (signal: NodeJS.Signals) => {
     if (process.listenerCount(signal) > 1) return;
-    void embedded?.stop().finally(() => process.exit(128 + constants.signals[signal]));
+    const end = () => process.exit(128 + constants.signals[signal]);
+    void opening.then((embedded) => embedded.stop()).then(end, end);
   };
-  if (embedded) for (const signal of SIGNALS) process.on(signal, onSignal);
+  for (const signal of SIGNALS) process.on(signal, onSignal);
   try {
-    return await work({ ...config, databaseUrl: embedded?.url ?? config.databaseUrl });
+    const embedded = await opening;
+    try {
+      return await work({ ...config, databaseUrl: embedded.url });
+    } finally {
+      await embedded.stop();
+    }
   } finally {
-    await embedded?.stop();
     for (const signal of SIGNALS) process.off(signal, onSignal);
   }
 }

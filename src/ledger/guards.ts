@@ -1,6 +1,7 @@
 /**
  * What in the database itself keeps the laws. A row may be sound today and nothing hold it tomorrow: a trigger that somebody dropped or
- * disabled, to load or mend something, is missed by nobody until it is needed. What a function does is not looked at.
+ * disabled, to load or mend something, is missed by nobody until it is needed. What a function does is not looked at. On Citus, where
+ * some are left out, nothing is.
  */
 import type { Pass } from './law.js';
 
@@ -35,10 +36,15 @@ export const GUARDS: Pass = {
     SELECT 'the guards stand' AS law, guard.kind AS "table", guard.name AS row, guard.detail
       FROM (SELECT 'triggers' AS kind, name, 'the trigger is not there, or disabled' AS detail
               FROM unnest($2::text[]) AS name
-             WHERE name NOT IN (SELECT tgname FROM pg_trigger WHERE tgenabled IN ('O', 'A') AND NOT tgisinternal)
+             WHERE name NOT IN (SELECT t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+                                 WHERE c.relnamespace = 'public'::regnamespace AND t.tgenabled IN ('O', 'A') AND NOT t.tgisinternal)
             UNION ALL
-            SELECT 'constraints', name, 'the constraint is not there, or not validated' FROM unnest($3::text[]) AS name
-             WHERE name NOT IN (SELECT conname FROM pg_constraint WHERE convalidated)) guard
-     WHERE $1::uuid IS NULL`,
+            SELECT 'constraints', name, 'the constraint is not there, not validated, or disabled' FROM unnest($3::text[]) AS name
+             WHERE name NOT IN (SELECT conname FROM pg_constraint c WHERE connamespace = 'public'::regnamespace AND convalidated
+                                   AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgconstraint = c.oid AND tgenabled NOT IN ('O', 'A')))
+            UNION ALL
+            SELECT 'settings', 'session_replication_role', 'new connections fire no triggers'
+             WHERE current_setting('session_replication_role') = 'replica') guard
+     WHERE $1::uuid IS NULL AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')`,
   values: [TRIGGERS, CONSTRAINTS],
 };

@@ -9,6 +9,8 @@ import { Problem } from '../errors.js';
 
 const OF_PERSON_MAX = 5;
 const OF_PROCESS_MAX = 200;
+/** Whatever persons do, servers and operators have some. */
+const OF_OTHERS_MAX = OF_PROCESS_MAX + 50;
 const RETRY_AFTER_SECONDS = 5;
 
 @Injectable()
@@ -35,8 +37,8 @@ export class Downloads {
 
   private demandRoom(userId?: string): void {
     const again = { retryAfterSeconds: RETRY_AFTER_SECONDS };
-    if (this.underWay.size >= OF_PROCESS_MAX) {
-      throw new Problem('overloaded', `This process has ${OF_PROCESS_MAX} statements under way.`, again);
+    if (this.underWay.size >= (userId === undefined ? OF_OTHERS_MAX : OF_PROCESS_MAX)) {
+      throw new Problem('overloaded', `This process has ${this.underWay.size} statements under way.`, again);
     }
     if (userId === undefined) return;
     const own = [...this.underWay].filter((place) => place.userId === userId).length;

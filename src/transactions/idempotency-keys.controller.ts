@@ -29,14 +29,19 @@ export class IdempotencyKeysController {
     @CurrentCaller() caller: Caller,
   ): Promise<IdempotencyKeyBody> {
     const scope = query.caller ?? caller.scope;
-    if (scope !== caller.scope) demandScope(caller, 'audit:read', 'Reading the keys of another caller');
+    const isOwn = scope === caller.scope;
+    if (!isOwn) {
+      demandScope(caller, 'audit:read', 'Reading the keys of another caller');
+      demandScope(caller, 'transactions:read', 'Reading the keys of another caller');
+    }
     const found = (await this.idempotency.find(scope, key)) ?? (await this.findAsSent(scope, key));
     if (!found) throw await this.notFound(key, scope, caller);
     const created_at = found.createdAt.toISOString();
     if (found.kind === 'executed') {
       return { key, status_code: 201, body: await this.transactions.read(found.transactionId, caller), created_at };
     }
-    return { key, status_code: found.statusCode, body: await this.bodyOf(found.statusCode, found.body), created_at };
+    const body = await this.bodyOf(found.statusCode, found.body);
+    return { key, status_code: found.statusCode, body: isOwn ? body : publicPart(body), created_at };
   }
 
   /** A header is a text of bytes, a path one of UTF-8: beyond ASCII the same key is two texts. */
@@ -58,4 +63,13 @@ export class IdempotencyKeysController {
     const { code, detail, errors } = body as { code: ErrorCode; detail: string; errors?: FieldError[] };
     return problemBody(code, detail, errors);
   }
+}
+
+/**
+ * SECURITY: of what another caller was answered that is no transaction: a phone number or the address of a receiver is not for whoever
+ * may read the audit log. With the id whoever may read it does.
+ */
+function publicPart(body: object): object {
+  if ('items' in body || 'code' in body) return body; // a batch, a refusal
+  return 'id' in body ? { id: body.id } : {};
 }

@@ -14,7 +14,7 @@ export class IdempotencyKeyQuery {
     maxLength: 100,
     description:
       'Whose key, as an `actor` is named: `key:<id>`, `user:<id>`, `operator`, or `import:<source>`. Left out: the caller’s own. ' +
-      'That of others needs the scope `audit:read`.',
+      'That of others needs the scopes `audit:read` and `transactions:read`, and of what is no transaction shows the id.',
     example: 'operator',
   })
   @MayBeAbsent()
