@@ -4,6 +4,7 @@ import { cpuUs, serverPids, usedBetween } from './cpu.js';
 import { BUSY_WALLET } from './grow-ledger.js';
 import type { Ledger } from './grow-load.js';
 import { walletIdOf } from './wallet-ids.js';
+import { cursorAt } from '../src/paging.js';
 
 /** As many as one backend of a customer's has under way; with more, the queue for two cores is what is measured. */
 const CONNECTIONS = 4;
@@ -33,11 +34,13 @@ export interface ReadFigures {
 /** The reads by name; each makes a path of its own for every request, so that no page is asked for twice in a row. */
 export function readsOf({ busyEntries, transactionIds, firstAt, lastAt }: Grown): Record<string, () => string> {
   const [first, last] = [firstAt.getTime(), lastAt.getTime()];
-  const wallet = `/v1/wallets/${walletIdOf(BUSY_WALLET)}`;
+  const walletId = walletIdOf(BUSY_WALLET);
+  const wallet = `/v1/wallets/${walletId}`;
   const instant = () => new Date(first + Math.random() * (last - first)).toISOString();
-  const cursor = (position: string | number) => `cursor=${Buffer.from(`1:${position}`).toString('base64url')}`;
-  const deepSeq = () => cursor(200 + Math.floor(Math.random() * (busyEntries - 200)));
-  const deepId = () => cursor(transactionIds[Math.floor(Math.random() * transactionIds.length)]!);
+  const cursor = (list: string, position: string | number) => `cursor=${cursorAt(list, String(position))}`;
+  const deepSeq = (list: string) =>
+    cursor(`${list}/${walletId}`, 200 + Math.floor(Math.random() * (busyEntries - 200)));
+  const deepId = () => cursor('transactions', transactionIds[Math.floor(Math.random() * transactionIds.length)]!);
   /** A range that ends before the last entry. */
   const range = (name: string, hours: number) => {
     const from = first + Math.random() * (last - first - hours * 3_600_000);
@@ -51,7 +54,7 @@ export function readsOf({ busyEntries, transactionIds, firstAt, lastAt }: Grown)
   const all = '/v1/transactions?limit=20';
   return {
     'history, first page of 100': () => `${wallet}/entries?limit=100`,
-    'history, deep page of 100': () => `${wallet}/entries?limit=100&${deepSeq()}`,
+    'history, deep page of 100': () => `${wallet}/entries?limit=100&${deepSeq('entries')}`,
     'history, debits of 30 days': () => `${wallet}/entries?direction=debit&${range('created', 720)}`,
     'history, 30 days by effective time': () => `${wallet}/entries?${range('effective', 720)}`,
     'balance now': () => `${wallet}/balance`,
@@ -61,9 +64,9 @@ export function readsOf({ busyEntries, transactionIds, firstAt, lastAt }: Grown)
     'summary of a year by month': () => `${wallet}/summary?interval=month&${year()}`,
     'summary of 366 days by day': () => `${wallet}/summary?interval=day&${year()}`,
     'summary of 366 days by day, effective': () => `${wallet}/summary?interval=day&basis=effective&${year()}`,
-    'transactions of the wallet, deep': () => `${all}&wallet_id=${walletIdOf(BUSY_WALLET)}&${deepSeq()}`,
+    'transactions of the wallet, deep': () => `${all}&wallet_id=${walletId}&${deepSeq('transactions')}`,
     'transactions of the wallet, transfers of a day': () =>
-      `${all}&wallet_id=${walletIdOf(BUSY_WALLET)}&type=debit&${range('created', 24)}`,
+      `${all}&wallet_id=${walletId}&type=debit&${range('created', 24)}`,
     'transactions, first page': () => all,
     'transactions, deep': () => `${all}&${deepId()}`,
     'transactions of an hour': () => `${all}&${range('created', 1)}`,

@@ -43,8 +43,13 @@ export function pageOf<Row, Item>(
   const last = rows.length > limit ? shown.at(-1) : undefined;
   return {
     data: shown.map(present),
-    next_cursor: last === undefined ? null : Buffer.from(`${list}:${position(last)}`).toString('base64url'),
+    next_cursor: last === undefined ? null : cursorAt(list, position(last)),
   };
+}
+
+/** The cursor of a place in a list. */
+export function cursorAt(list: string, position: string): string {
+  return Buffer.from(`${list}:${position}`).toString('base64url');
 }
 
 /**

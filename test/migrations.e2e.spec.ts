@@ -29,7 +29,7 @@ import { startService, TestDatabase, type Service } from './support/service.js';
 const UNDER_LOAD = 2;
 const ROUNDS = 2;
 /** 200,000 for the long run. */
-const ENTRIES = Number(process.env.MIGRATION_ENTRIES ?? 50_000);
+const ENTRIES = Number(process.env.MIGRATION_ENTRIES ?? 30_000);
 const CLIENTS = 16;
 const LOCK_MS_MAX = 500;
 /** How long somebody reads a table in one transaction while a migration wants it alone. */

@@ -7,7 +7,7 @@ import { figure } from '../torture/stage.js';
 import { expectStatus } from './support/client.js';
 import { startService, TestDatabase, type Service } from './support/service.js';
 
-const OPERATIONS = Number(process.env.REAL_TIME_OPERATIONS ?? 5_000);
+const OPERATIONS = Number(process.env.REAL_TIME_OPERATIONS ?? 3_000);
 const CLIENTS = 32;
 
 interface Seen {

@@ -6,7 +6,7 @@ import { Balancer } from './support/balancer.js';
 import { WalletClient } from './support/client.js';
 import { startService, TestDatabase, type Service } from './support/service.js';
 
-const ROLLS = Number(process.env.ROLLS ?? 2);
+const ROLLS = Number(process.env.ROLLS ?? 1);
 const CLIENTS = 32;
 const EXIT_MS_MAX = 10_000;
 

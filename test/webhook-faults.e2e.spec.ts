@@ -12,7 +12,7 @@ import { expectStatus } from './support/client.js';
 import { Receiver, type Answering } from './support/receiver.js';
 import { startService, TestDatabase, type Service } from './support/service.js';
 
-const KILLS = Number(process.env.WEBHOOK_KILLS ?? 2);
+const KILLS = Number(process.env.WEBHOOK_KILLS ?? 1);
 /** What a process that died has left is taken over by then. */
 const TAKEN_OVER_MS = 25_000;
 
