@@ -6,7 +6,7 @@ import { CommitCutter } from './support/proxy.js';
 import { startService, TestDatabase, type Service } from './support/service.js';
 
 /** 200 for the long run. */
-const KEYS = Number(process.env.IDEMPOTENCY_KEYS ?? 30);
+const KEYS = Number(process.env.IDEMPOTENCY_KEYS ?? 15);
 
 describe('idempotency keys', () => {
   let database: TestDatabase;

@@ -9,8 +9,8 @@ import { CommitCutter } from './support/proxy.js';
 import { DAY_MS, Schedules } from './support/schedules.js';
 import { startService, type Service } from './support/service.js';
 
-/** The queue waits for nobody once six rounds of 2,000 have released them. */
-const HOLDS = 12_000;
+/** The queue waits for nobody once five rounds of 2,000 have released them. */
+const HOLDS = 9_000;
 
 describe('holds that expire', () => {
   let service: Service;
@@ -62,7 +62,7 @@ describe('holds that expire', () => {
     const other = await startService({ TEST_CLOCK: 'on', HOLD_SWEEP_SECONDS: '86400' }, { database });
     const ids: string[] = [];
     const opener = async () => {
-      while (ids.length < 700) ids.push((await other.api.newWallet('1.00')).id);
+      while (ids.length < 550) ids.push((await other.api.newWallet('1.00')).id);
     };
     await Promise.all(Array.from({ length: 16 }, opener));
     await holdAll(other.api, ids, 3_600);

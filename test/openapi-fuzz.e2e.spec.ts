@@ -19,7 +19,7 @@ import { Receiver } from './support/receiver.js';
 import { startSecured } from './support/secured.js';
 import type { Service } from './support/service.js';
 
-const CASES = Number(process.env.FUZZ_CASES ?? 10);
+const CASES = Number(process.env.FUZZ_CASES ?? 6);
 const SEED = process.env.FUZZ_SEED ?? String(Date.now() % 1_000_000);
 
 describe('every operation of the OpenAPI document', () => {

@@ -30,7 +30,7 @@ import { quickYesOf } from '../src/validation.quick.js';
 import { WALLET_EXAMPLE_ID as ID, WalletIdParam } from '../src/wallets/wallets.dto.js';
 import { knownExampleOf, rulesOf, valueOf, wholeExampleOf } from './support/near-valid.js';
 
-const RUNS = Number(process.env.VALIDATION_RUNS ?? 300);
+const RUNS = Number(process.env.VALIDATION_RUNS ?? 150);
 const OTHER_ID = '0199a3c2-c4f7-7e19-b2d8-6a1f0c3e5b90';
 
 /** Every class that a route takes as body, query or path, with where it stands. */
