@@ -1,14 +1,15 @@
 /**
- * Refuses what a route does not take, so that nobody believes in a condition that nothing was held against. Fields of a body or query that a route declares are held against their class by the validation
+ * Refuses what a route does not take. Fields of a body or query that a route declares are held against their class by the validation
  * pipe; where it declares none, nothing would look at them: a void with an `amount` would void the whole hold, and a
- * schedule with `?dry_run=true` would be made.
+ * schedule with `?dry_run=true` would be made. So it is with an `If-Match` that nothing is held against.
  */
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { ROUTE_ARGS_METADATA, RouteParamtypes } from '@nestjs/common/internal';
 import type { FastifyRequest } from 'fastify';
 import { Problem, type FieldError } from './errors.js';
 import { TAKES_IF_MATCH } from './openapi.js';
-import { isObject, NO_OBJECT, UNKNOWN_FIELD } from './validation.pipe.js';
+import { isObject } from './validation.js';
+import { NO_OBJECT, UNKNOWN_FIELD } from './validation.pipe.js';
 
 /** The calls of the original service pass over what they do not know, and so do the probes of load balancers. */
 const STRICT = /^\/v1\//;

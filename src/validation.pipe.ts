@@ -2,7 +2,7 @@
 import { Injectable, ValidationPipe, type ArgumentMetadata, type PipeTransform } from '@nestjs/common';
 import type { ValidationError } from 'class-validator';
 import { Problem, type FieldError } from './errors.js';
-import { passesOverUnknown } from './validation.js';
+import { isObject, passesOverUnknown } from './validation.js';
 import { quickYesOf } from './validation.quick.js';
 
 /** What is wrong with a field that a route does not have. */
@@ -44,10 +44,6 @@ function contract(forbidNonWhitelisted: boolean): ValidationPipe {
     validationError: { target: false, value: false },
     exceptionFactory: (errors) => Problem.fields(fieldErrors(errors)),
   });
-}
-
-export function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** No request has anything deeper than a field of an item of a list. */

@@ -1,7 +1,7 @@
 /**
- * The role that the service acts as (SECURITY): it has no right to what no statement of the service does: no wallet gets another owner. Entries,
- * transactions and the audit log it can read and add to, and nothing else; the schema it cannot change. Whoever
- * migrates owns the tables; each connection of the service gives that up (`SET ROLE`) before it does anything.
+ * The role that the service acts as (SECURITY): it has no right to what no statement of the service does. Entries,
+ * transactions and the audit log it can read and add to, and nothing else; whose a wallet is it cannot change, nor the
+ * schema. Whoever migrates owns the tables; each connection of the service gives that up (`SET ROLE`) before it does anything.
  */
 import type { DataSource } from 'typeorm';
 import type { Config } from '../config.js';

@@ -13,7 +13,8 @@ export class PersonView {
 
   /**
    * Transactions as the caller may see them. A person sees the entries of their own wallets; of a transfer also which wallet
-   * is at the other side, but not what is in it, nor who has it. Where entries are left out, the amount is their own part. Servers and operators see all.
+   * is at the other side, but not what is in it, nor who has it. Where entries are left out, the amount is their own part. Servers and
+   * operators see all.
    */
   async of<Body extends Seen>(bodies: Body[], { userId }: Principal): Promise<Body[]> {
     if (userId === undefined) return bodies;
