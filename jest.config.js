@@ -25,7 +25,6 @@ export default {
   },
   globalSetup: '<rootDir>/test/support/global-setup.js',
   globalTeardown: '<rootDir>/test/support/global-teardown.js',
-  testSequencer: '<rootDir>/test/support/sequencer.js',
   setupFiles: ['reflect-metadata'],
   testTimeout: 60_000,
   maxWorkers: 3,
