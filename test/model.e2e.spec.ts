@@ -24,7 +24,7 @@ describe('the model', () => {
   });
 
   it(
-    `agrees with the service over ${RUNS} runs of ${COMMANDS} calls`,
+    `agrees with the service over ${RUNS} runs of up to ${COMMANDS} calls`,
     async () => {
       let calls = 0;
       const commands = fc.commands([anyCall], { maxCommands: COMMANDS, size: 'max' });

@@ -87,8 +87,9 @@ function restOf(ledger: Ledger, { original }: Reversal): RestLeg[] {
 
 /**
  * Splits a part over the legs in proportion to what is left of each, to the last minor unit: what division leaves over
- * goes to the largest remainders. As each part is measured on what is left, rounding never adds up, no leg is ever
- * given back more than it was, and the last part takes exactly the rest.
+ * goes to the largest remainders. As each part is measured on what is left, no leg is ever given back more than it was, and
+ * the last part takes exactly the rest. Within one currency rounding does not add up; the share of another currency is rounded part by part, and
+ * many small ones may leave it behind.
  */
 function shareOut(
   rest: RestLeg[],
