@@ -12,8 +12,13 @@ export function answer<Body extends object>(
 ): Body {
   reply.status(status);
   reply.groupSize = groupSize;
-  if (replayed) reply.header('Idempotency-Replayed', 'true');
+  markReplay(reply, replayed);
   return 'version' in body && !isDryRun ? withETag(reply, body as Body & { version: number }) : body;
+}
+
+/** Tells an outcome of an earlier request from one of this. */
+export function markReplay(reply: Pick<Reply, 'header'>, replayed: boolean | undefined): void {
+  if (replayed) reply.header('Idempotency-Replayed', 'true');
 }
 
 /** The body, with its version as ETag. */

@@ -1,6 +1,7 @@
 /** The only file that turns an error into an HTTP body. No stack, SQL or driver text ever leaves through it. */
 import { Catch, HttpException, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { markReplay } from './answer.js';
 import { classicErrorBody } from './classic/classic.errors.js';
 import { isDatabaseFault, isSerializationFault } from './database/sqlstate.js';
 import { CommitUnknownError, WriteConflict } from './database/transaction.js';
@@ -29,11 +30,11 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
     logger[tell](`${request.method} ${request.routeOptions?.url ?? ''} ${request.id}: ${stack}`);
   }
   reply.problem = problem.code;
+  const { errors, retryAfterSeconds, replayed } = problem.extra;
+  markReplay(reply, replayed);
   const classic = classicErrorBody(request.routeOptions?.url, problem);
   if (classic) return void reply.status(400).header('Content-Type', 'application/json; charset=utf-8').send(classic);
-  const { errors, retryAfterSeconds, replayed } = problem.extra;
   if (retryAfterSeconds !== undefined) void reply.header('Retry-After', String(retryAfterSeconds));
-  if (replayed) void reply.header('Idempotency-Replayed', 'true');
   const challenge = challengeOf(problem, request);
   if (challenge) void reply.header('WWW-Authenticate', challenge);
   void reply

@@ -169,18 +169,23 @@ function problemExample(code: ErrorCode) {
   return { ...problemBody(code, detail, errors), request_id: '0199a3c2-7d53-7c0e-9a3b-5f1f0a9d2c11' };
 }
 
+/** Documents `Idempotency-Key`. */
+export function ApiIdempotencyKey() {
+  return ApiHeader({
+    name: 'Idempotency-Key',
+    required: false,
+    description:
+      'Makes a repeat safe: the same key and request get the same outcome, marked `Idempotency-Replayed: true`. ' +
+      'Use a fresh UUID for every new request.',
+    schema: { type: 'string', minLength: 1, maxLength: IDEMPOTENCY_KEY_LENGTH_MAX },
+    example: '5f0c7c9e-9a43-4b8e-8a57-3a4f6f1f3d20',
+  });
+}
+
 /** Documents `Idempotency-Key` and the errors that every write shares. */
 export function ApiWrite(...codes: ErrorCode[]) {
   return applyDecorators(
-    ApiHeader({
-      name: 'Idempotency-Key',
-      required: false,
-      description:
-        'Makes a repeat safe: the same key and request get the same outcome, marked `Idempotency-Replayed: true`. ' +
-        'Use a fresh UUID for every new request.',
-      schema: { type: 'string', minLength: 1, maxLength: IDEMPOTENCY_KEY_LENGTH_MAX },
-      example: '5f0c7c9e-9a43-4b8e-8a57-3a4f6f1f3d20',
-    }),
+    ApiIdempotencyKey(),
     ApiErrors(
       ...['bad_request', 'body_too_large', 'unsupported_media_type', 'validation_failed'].map((c) => c as ErrorCode),
       'idempotency_key_reused',

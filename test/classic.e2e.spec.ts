@@ -106,6 +106,22 @@ describe('the six original calls', () => {
     expect(await send('GET', '/wallet/transactions')).toMatch(/^400 \{"error":"wallet_id is missing: it must be/);
   });
 
+  it('take a key, and mark what is a repeat, refusals too', async () => {
+    const repeated = async (path: string, body: object) => {
+      const key = { 'idempotency-key': path };
+      const first = await service.api.call('POST', path, body, key);
+      const again = await service.api.call('POST', path, body, key);
+      expect([again.status, again.text]).toEqual([first.status, first.text]);
+      const marks = [first, again].map(({ headers }) => headers.get('idempotency-replayed'));
+      expect(marks).toEqual([null, 'true']);
+      return first.text;
+    };
+    const user_id = idIn(await repeated('/register', { phone_number: '4567890123' }));
+    const wallet_id = idIn(await repeated('/wallet/create', { user_id }));
+    expect(await repeated('/wallet/debit', { wallet_id, amount: 1 })).toBe('{"error":"Insufficient balance"}');
+    expect(await repeated('/wallet/credit', { wallet_id, amount: 100 })).toBe('{"new_balance":100.00}');
+  });
+
   it('keep the exact balance under five writers of a hundred debits each', async () => {
     const user_id = idIn(await send('POST', '/register', { phone_number: '2345678901' }));
     const wallet_id = idIn(await send('POST', '/wallet/create', { user_id }));

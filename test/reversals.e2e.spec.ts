@@ -100,6 +100,31 @@ describe('reversals', () => {
     expect(await Promise.all([rupees, dollars].map(({ id }) => balance(id)))).toEqual(['8000.00', '0.00']);
   });
 
+  it('give back of another currency what all parts so far come to, however small each is', async () => {
+    const traveller = await api().newWallet('1.00');
+    const yen = await api().newWallet(undefined, { currency: 'JPY', minimum_balance: '0' });
+    const house = await api().newWallet();
+    const houseYen = await api().newWallet('300', { currency: 'JPY', minimum_balance: '0' });
+    const { id } = expectStatus(
+      201,
+      await api().journal([
+        [traveller.id, '-1.00'],
+        [house.id, '1.00'],
+        [houseYen.id, '-300'],
+        [yen.id, '300'],
+      ]),
+    );
+    const balances = () => Promise.all([traveller, yen].map((wallet) => balance(wallet.id)));
+    for (let i = 0; i < 100; i++) expectStatus(201, await api().reverse(id, { amount: '1', currency: 'JPY' }));
+    expect(await balances()).toEqual(['0.33', '200']);
+    // 0.34 of 1.00 are 102 of 300, and 100 are there.
+    expectStatus(201, await api().reverse(id, { amount: '0.01', currency: 'INR' }));
+    expect(await balances()).toEqual(['0.34', '198']);
+    for (let i = 0; i < 66; i++) expectStatus(201, await api().reverse(id, { amount: '3', currency: 'JPY' }));
+    expect(await balances()).toEqual(['1.00', '0']);
+    expect((await api().reverse(id)).body.code).toBe('reversal_exceeds_original');
+  });
+
   it('refuse to break the floor, unless an operator allows it; then nothing is paid until it is made good', async () => {
     const wallet = await api().newWallet();
     const credit = expectStatus(201, await api().credit(wallet.id, '100.00'));

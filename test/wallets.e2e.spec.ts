@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { setTimeout } from 'node:timers/promises';
 import type { EntryBody } from '../src/statements/statements.dto.js';
 import type { SummaryBody } from '../src/statements/summary.dto.js';
 import type { WalletBody } from '../src/wallets/wallets.dto.js';
@@ -109,6 +110,23 @@ describe('wallets', () => {
     expectStatus(201, await open({ user_id: wallet.user_id, label: 'main' }));
     expect((await change({ label: 'main' })).body.code).toBe('wallet_exists');
     expect((await change({ status: 'closed' })).body).toMatchObject({ errors: [{ field: 'status' }] });
+  });
+
+  it('opens a wallet under a name that another is leaving', async () => {
+    const wallet = await service.api.newWallet();
+    // Whoever has tried to take a name waits before it looks who has it.
+    await service.database.query(`
+      CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.4); RETURN NULL; END';
+      CREATE TRIGGER wait AFTER INSERT ON wallet_names FOR EACH STATEMENT EXECUTE FUNCTION wait()`);
+    try {
+      const renaming = service.api.call('PATCH', `/v1/wallets/${wallet.id}`, { label: 'left' });
+      await setTimeout(200);
+      const opening = open({ user_id: wallet.user_id });
+      expectStatus(200, await renaming);
+      expect(expectStatus(201, await opening)).toMatchObject({ label: 'main' });
+    } finally {
+      await service.database.query('DROP FUNCTION wait CASCADE');
+    }
   });
 
   it('changes a floor while debits race for the money above it', async () => {

@@ -2,14 +2,16 @@
  * The six calls of the service that Asper Wallet succeeds, with its answers. A thin face over the services: no
  * rule of its own. Amounts are JSON numbers here, written digit by digit from the exact amount, never as floats.
  */
-import { Body, Controller, Get, Header, HttpCode, Inject, Param, Post, Query } from '@nestjs/common';
+import { Body, Controller, Get, Header, HttpCode, Inject, Param, Post, Query, Res } from '@nestjs/common';
 import { ApiBadRequestResponse, ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { markReplay, type Reply } from '../answer.js';
 import { Needs } from '../auth/access.js';
 import { CurrentCaller, type Caller } from '../caller.js';
 import { CONFIG, type Config } from '../config.js';
 import { Problem } from '../errors.js';
+import type { Answer } from '../idempotency/idempotency.service.js';
 import { formatAmount } from '../money.js';
-import { ApiErrors } from '../openapi.js';
+import { ApiErrors, ApiIdempotencyKey } from '../openapi.js';
 import { daysBetween, StatementsService } from '../statements/statements.service.js';
 import type { TransactionBody } from '../transactions/transactions.dto.js';
 import { TransactionsService } from '../transactions/transactions.service.js';
@@ -52,9 +54,14 @@ export class ClassicController {
   @Needs('users:write')
   @ApiOperation({ summary: 'Register a user' })
   @ApiCreatedResponse({ type: ClassicRegisteredBody })
+  @ApiIdempotencyKey()
   @ApiErrors(...WRITE_FAULTS)
-  async register(@Body() dto: ClassicRegisterDto, @CurrentCaller() caller: Caller) {
-    const { body } = await this.users.register(dto, caller);
+  async register(
+    @Body() dto: ClassicRegisterDto,
+    @CurrentCaller() caller: Caller,
+    @Res({ passthrough: true }) reply: Reply,
+  ) {
+    const body = kept(reply, await this.users.register(dto, caller));
     return { message: 'User created successfully', user_id: body.id };
   }
 
@@ -62,9 +69,14 @@ export class ClassicController {
   @Needs('wallets:write')
   @ApiOperation({ summary: 'Create the wallet of a user' })
   @ApiCreatedResponse({ type: ClassicWalletBody })
+  @ApiIdempotencyKey()
   @ApiErrors(...WRITE_FAULTS)
-  async create(@Body() dto: ClassicCreateDto, @CurrentCaller() caller: Caller) {
-    const { body } = await this.wallets.open({ user_id: dto.user_id }, caller);
+  async create(
+    @Body() dto: ClassicCreateDto,
+    @CurrentCaller() caller: Caller,
+    @Res({ passthrough: true }) reply: Reply,
+  ) {
+    const body = kept(reply, await this.wallets.open({ user_id: dto.user_id }, caller));
     return { wallet_id: body.id };
   }
 
@@ -74,9 +86,14 @@ export class ClassicController {
   @Header('Content-Type', JSON_TYPE)
   @ApiOperation({ summary: 'Credit a wallet' })
   @ApiOkResponse({ type: ClassicNewBalanceBody })
+  @ApiIdempotencyKey()
   @ApiErrors(...WRITE_FAULTS)
-  async credit(@Body() { wallet_id, ...dto }: ClassicCreditDto, @CurrentCaller() caller: Caller) {
-    const { body } = await this.transactions.credit(wallet_id, dto, caller);
+  async credit(
+    @Body() { wallet_id, ...dto }: ClassicCreditDto,
+    @CurrentCaller() caller: Caller,
+    @Res({ passthrough: true }) reply: Reply,
+  ) {
+    const body = kept(reply, await this.transactions.credit(wallet_id, dto, caller));
     return `{"new_balance":${balanceAfter(body, wallet_id)}}`;
   }
 
@@ -86,9 +103,14 @@ export class ClassicController {
   @Header('Content-Type', JSON_TYPE)
   @ApiOperation({ summary: 'Debit a wallet' })
   @ApiOkResponse({ type: ClassicNewBalanceBody })
+  @ApiIdempotencyKey()
   @ApiErrors(...WRITE_FAULTS)
-  async debit(@Body() { wallet_id, ...dto }: ClassicDebitDto, @CurrentCaller() caller: Caller) {
-    const { body } = await this.transactions.debit(wallet_id, dto, caller, false, LOWERING_REASON);
+  async debit(
+    @Body() { wallet_id, ...dto }: ClassicDebitDto,
+    @CurrentCaller() caller: Caller,
+    @Res({ passthrough: true }) reply: Reply,
+  ) {
+    const body = kept(reply, await this.transactions.debit(wallet_id, dto, caller, false, LOWERING_REASON));
     return `{"new_balance":${balanceAfter(body, wallet_id)}}`;
   }
 
@@ -129,6 +151,12 @@ export class ClassicController {
     const { creditMinor, debitMinor } = totals;
     return `{"total_credit":${money(creditMinor)},"total_debit":${money(debitMinor)},"history":[${history.join(',')}]}`;
   }
+}
+
+/** The body of an answer, which is marked where it is a replay. */
+function kept<Body extends object>(reply: Reply, { body, replayed }: Answer<Body>): Body {
+  markReplay(reply, replayed);
+  return body;
 }
 
 function balanceAfter({ entries }: TransactionBody, walletId: string): string {

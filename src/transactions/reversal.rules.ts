@@ -4,13 +4,14 @@ import { formatAmount } from '../money.js';
 import { nextVersion, refuse, type Ledger, type Leg, type Outcome, type Refusal, type Reversal } from './ledger.js';
 import { legsRefusal, moveMoney, type Terms } from './legs.rules.js';
 
-/** A leg of the original, and how much of it has not been given back, without sign. */
+/** A leg of the original, and how much of it has not been given back; both without sign. */
 interface RestLeg {
   walletId: string;
   leg: number;
   currency: string;
   /** 1 where the reversal puts money in, -1 where it takes money out. */
   sign: bigint;
+  wholeMinor: bigint;
   restMinor: bigint;
 }
 
@@ -75,30 +76,25 @@ function restOf(ledger: Ledger, { original }: Reversal): RestLeg[] {
   const reversed = ledger.reversed.get(original.id)!;
   return original.entries.map(({ walletId, leg, currency, amountMinor }) => {
     const leftMinor = amountMinor + (reversed.get(leg) ?? 0n);
-    return {
-      walletId,
-      leg,
-      currency,
-      sign: amountMinor > 0n ? -1n : 1n,
-      restMinor: leftMinor < 0n ? -leftMinor : leftMinor,
-    };
+    const sign = amountMinor > 0n ? -1n : 1n;
+    return { walletId, leg, currency, sign, wholeMinor: -sign * amountMinor, restMinor: -sign * leftMinor };
   });
 }
 
 /**
  * Splits a part over the legs in proportion to what is left of each, to the last minor unit: what division leaves over
- * goes to the largest remainders. As each part is measured on what is left, no leg is ever given back more than it was, and
- * the last part takes exactly the rest. Within one currency rounding does not add up; the share of another currency is rounded part by part, and
- * many small ones may leave it behind.
+ * goes to the largest remainders. No leg is ever given back more than it was, and the last part takes exactly the rest.
+ * Of another currency as much is given back in all as the named one's parts so far come to, rounded once: a hundred small
+ * parts are worth what one of their sum is.
  */
 function shareOut(
   rest: RestLeg[],
   part: { amountMinor: bigint; currency: string },
   originalId: string,
 ): bigint[] | Refusal {
-  const sumOf = (currency: string, sign: bigint) =>
-    rest.reduce((sum, leg) => (leg.currency === currency && leg.sign === sign ? sum + leg.restMinor : sum), 0n);
-  const leftMinor = sumOf(part.currency, 1n);
+  const sumOf = (currency: string, of: 'wholeMinor' | 'restMinor') =>
+    rest.reduce((sum, leg) => (leg.currency === currency && leg.sign === 1n ? sum + leg[of] : sum), 0n);
+  const leftMinor = sumOf(part.currency, 'restMinor');
   if (part.amountMinor > leftMinor) {
     const money = (minor: bigint) => `${formatAmount(minor, part.currency)} ${part.currency}`;
     return refuse(
@@ -106,11 +102,15 @@ function shareOut(
       `${money(leftMinor)} of transaction ${originalId} can still be reversed, ${money(part.amountMinor)} was asked for.`,
     );
   }
+  const namedMinor = sumOf(part.currency, 'wholeMinor');
+  const givenMinor = namedMinor - leftMinor + part.amountMinor;
   const amounts = rest.map(() => 0n);
   for (const currency of new Set(rest.map((leg) => leg.currency))) {
-    const wholeMinor = sumOf(currency, 1n);
-    const partMinor =
-      currency === part.currency ? part.amountMinor : roundedShare(wholeMinor, part.amountMinor, leftMinor);
+    const wholeMinor = sumOf(currency, 'wholeMinor');
+    const beforeMinor = wholeMinor - sumOf(currency, 'restMinor');
+    const dueMinor = roundedShare(wholeMinor, givenMinor, namedMinor) - beforeMinor;
+    // Parts that named another currency may have rounded this one further already.
+    const partMinor = currency === part.currency ? part.amountMinor : dueMinor > 0n ? dueMinor : 0n;
     for (const sign of [1n, -1n]) {
       const side = rest.flatMap((leg, i) => (leg.currency === currency && leg.sign === sign ? [i] : []));
       const shares = apportion(

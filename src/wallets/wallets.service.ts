@@ -4,7 +4,7 @@ import { AuditService } from '../audit/audit.service.js';
 import { demandScope, type Caller, type Principal } from '../caller.js';
 import { CONFIG, type Config } from '../config.js';
 import { guardedUpdate } from '../database/guarded-update.js';
-import { inTransaction } from '../database/transaction.js';
+import { inTransaction, WriteConflict } from '../database/transaction.js';
 import { Problem } from '../errors.js';
 import { IdempotencyService, type Answer } from '../idempotency/idempotency.service.js';
 import { newId } from '../ids.js';
@@ -255,16 +255,24 @@ async function rename(runner: QueryRunner, wallet: Wallet, label: string): Promi
   await runner.manager.delete(WalletName, { ownerId, currency, label: wallet.label });
 }
 
-/** @throws {Problem} `wallet_exists` where the owner has a wallet of this currency and label. */
+/**
+ * @throws {Problem} `wallet_exists` where the owner has a wallet of this currency and label
+ * @throws {WriteConflict} where others take the name and leave it again, each time
+ */
 async function takeName(runner: QueryRunner, name: WalletName): Promise<void> {
   const { walletId, ...key } = name;
-  await runner.manager.createQueryBuilder().insert().into(WalletName).values(name).orIgnore().execute();
-  const { walletId: id } = await runner.manager.findOneByOrFail(WalletName, key);
-  if (id === walletId) return;
-  const { status } = await runner.manager.findOneByOrFail(Wallet, { id });
-  const which = status === 'closed' ? `: ${id}, which is closed, and keeps its name` : ` already: ${id}`;
-  throw new Problem('wallet_exists', `There is a wallet "${name.label}" in ${name.currency}${which}.`);
+  for (let attempt = 1; attempt <= NAME_ATTEMPTS_MAX; attempt++) {
+    await runner.manager.createQueryBuilder().insert().into(WalletName).values(name).orIgnore().execute();
+    const taken = await runner.manager.findOneBy(WalletName, key);
+    if (!taken) continue; // whoever had it when we asked for it was renamed meanwhile
+    if (taken.walletId === walletId) return;
+    const { id, status } = await runner.manager.findOneByOrFail(Wallet, { id: taken.walletId });
+    const which = status === 'closed' ? `: ${id}, which is closed, and keeps its name` : ` already: ${id}`;
+    throw new Problem('wallet_exists', `There is a wallet "${name.label}" in ${name.currency}${which}.`);
+  }
+  throw new WriteConflict('the name comes and goes');
 }
+const NAME_ATTEMPTS_MAX = 5;
 
 /** Whoever signed in could otherwise fill the database, a wallet a request. @throws {Problem} `too_many_wallets` */
 async function demandRoom(runner: QueryRunner, userId: string): Promise<void> {
