@@ -169,6 +169,16 @@ describe('holds', () => {
     expect([status, (await api().wallet(other.id)).available]).toEqual([201, '10.00']);
   });
 
+  it('expired say so also to who names the version that was read', async () => {
+    const { hold } = await heldFor('70.00', 300);
+    await delay(400);
+    for (const version of [hold.version, hold.version, hold.version + 2]) {
+      const path = `/v1/holds/${hold.id}/captures`;
+      const { body } = await api().call<Problem>('POST', path, {}, { 'if-match': `"${version}"` });
+      expect(body.code).toBe(version === hold.version ? 'hold_not_active' : 'precondition_failed');
+    }
+  });
+
   it('expired make room for a higher minimum balance and for closing', async () => {
     const { wallet } = await heldFor('70.00', 700);
     const patch = (minimum_balance: string) =>

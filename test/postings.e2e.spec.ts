@@ -4,6 +4,8 @@ import type { TransactionBody } from '../src/transactions/transactions.dto.js';
 import { expectStatus } from './support/client.js';
 import { startService, type Service } from './support/service.js';
 
+const DOLLARS = { currency: 'USD', minimum_balance: '0' };
+
 describe('postings', () => {
   let service: Service;
   beforeAll(async () => void (service = await startService()));
@@ -200,6 +202,29 @@ describe('postings', () => {
       'unknown=1',
     ];
     for (const query of wrong) expect((await service.api.get(`/v1/transactions?${query}`)).status).toBe(422);
+  });
+
+  it('lists by currency also what has several, by what it moved in that one', async () => {
+    const [rupees, dollars] = [await service.api.newWallet('100.00'), await service.api.newWallet(undefined, DOLLARS)];
+    const [house, houseDollars] = [await service.api.newWallet(), await service.api.newWallet('2.00', DOLLARS)];
+    const exchange = expectStatus(
+      201,
+      await service.api.journal([
+        [rupees.id, '-80.00'],
+        [house.id, '80.00'],
+        [houseDollars.id, '-1.00'],
+        [dollars.id, '1.00'],
+      ]),
+    );
+    const isListed = async (query: string) => {
+      const path = `/v1/transactions?type=journal&${query}`;
+      const { data } = expectStatus(200, await service.api.get<{ data: TransactionBody[] }>(path));
+      return data.some(({ id }) => id === exchange.id);
+    };
+    for (const query of ['currency=USD', `wallet_id=${rupees.id}&currency=INR`, 'currency=INR&amount_min=80.00'])
+      expect([query, await isListed(query)]).toEqual([query, true]);
+    for (const query of ['currency=EUR', 'currency=INR&amount_max=79.99', 'currency=USD&amount_min=1.01'])
+      expect([query, await isListed(query)]).toEqual([query, false]);
   });
 
   it('go on when the versions of a wallet, which are integers, are used up', async () => {

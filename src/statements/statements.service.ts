@@ -5,7 +5,7 @@ import type { RawRow } from '../database/raw-row.js';
 import { Problem } from '../errors.js';
 import { CURSOR_SEQ, pageOf, readCursor, type Page } from '../paging.js';
 import { checkTimes, entriesOfWallet, firstOf } from '../transactions/entry.filters.js';
-import { ENTRY_AMOUNT, filterConditions } from '../transactions/transactions.queries.js';
+import { filterConditions } from '../transactions/transactions.queries.js';
 import type { Wallet } from '../wallets/wallet.entity.js';
 import { WalletsService } from '../wallets/wallets.service.js';
 import { HISTORY_COLUMNS, pagesOf, toHistoryRow, type HistoryRow } from './history.js';
@@ -29,7 +29,7 @@ export class StatementsService {
     const parameters: unknown[] = [walletId, query.limit + 1];
     const bind = (value: unknown) => `$${parameters.push(value)}`;
     const parts = entriesOfWallet('$1::uuid', query, bind);
-    const where = filterConditions({ ...query, currency }, bind, ENTRY_AMOUNT);
+    const where = filterConditions({ ...query, currency }, bind, 'entry');
     if (query.direction !== undefined) where.push(query.direction === 'credit' ? 'e.amount > 0' : 'e.amount < 0');
     const list = `entries/${walletId}`;
     const after = readCursor(list, query.cursor, CURSOR_SEQ);

@@ -79,14 +79,18 @@ function decideKind(ledger: Ledger, posting: Posting): Outcome {
   }
 }
 
+/** What expired was gone from reads before it was written down, so that alone makes nobody's version stale. */
 function staleness(ledger: Ledger, posting: Posting): Refusal | undefined {
   if (!posting.ifMatch) return undefined;
   const { walletId, version } = posting.ifMatch;
-  const current = 'holdId' in posting ? ledger.hold(posting.holdId).version : ledger.wallet(walletId).version;
+  const hold = 'holdId' in posting ? ledger.hold(posting.holdId) : undefined;
+  const { version: current } = hold ?? ledger.wallet(walletId);
   if (current === version) return undefined;
-  const isSinceExpiry = !('holdId' in posting) && ledger.versionsAfterExpiry.get(walletId) === current;
+  // Expiry is a hold's last step: it is told that it has ended.
+  if (hold?.status === 'expired' && current === version + 1) return undefined;
+  const isSinceExpiry = !hold && ledger.versionsAfterExpiry.get(walletId) === current;
   if (isSinceExpiry && ledger.wallet(walletId).versionRead === version) return undefined;
-  const what = 'holdId' in posting ? `Hold ${posting.holdId}` : `Wallet ${walletId}`;
+  const what = hold ? `Hold ${hold.id}` : `Wallet ${walletId}`;
   return refuse('precondition_failed', `${what} is at version ${current}, not ${version}.`);
 }
 

@@ -186,7 +186,10 @@ export class TransactionFilter {
   @IsIn(TRANSACTION_TYPES, { message: `must be one of ${TRANSACTION_TYPES.join(', ')}` })
   type?: TransactionType;
 
-  @ApiPropertyOptional({ description: 'ISO 4217. Needed to filter by amount.', example: 'INR' })
+  @ApiPropertyOptional({
+    description: 'ISO 4217; of several also those that have it among them. Needed to filter by amount.',
+    example: 'INR',
+  })
   @MayBeAbsent()
   @IsCurrency()
   currency?: string;

@@ -60,7 +60,7 @@ export class TransactionsQueries {
   async list(query: ListTransactionsQuery, ofPerson: boolean): Promise<Page<TransactionBody>> {
     const parameters: unknown[] = [query.limit + 1];
     const bind = (value: unknown) => `$${parameters.push(value)}`;
-    const where = filterConditions(query, bind, ofPerson ? PART : 't.amount');
+    const where = filterConditions(query, bind, ofPerson ? 'part' : 'whole');
     checkTimes(query);
     const { name, lists, order } =
       query.wallet_id === undefined ? ledgerLists(query, where, bind) : walletLists(query, where, bind);
@@ -81,13 +81,19 @@ const REVERSED = `
    WHERE t.reverses_id = $1 AND ($2::uuid IS NULL OR w.user_id = $2)
    GROUP BY w.currency`;
 
-/** What a transaction `t` moves in the wallets of whoever has that of `e`, as {@link movedBy} counts. */
-const PART = `(
+/**
+ * What amounts and currency are asked of: transactions `t` as a whole, what they move in the wallets of whoever has that of
+ * `e`, or an entry `e`, whose currency is its wallet's.
+ */
+type Measure = 'whole' | 'part' | 'entry';
+
+const ENTRY_AMOUNT = 'abs(e.amount)';
+const OWN =
+  'SELECT own.id FROM wallets own JOIN wallets asked ON asked.user_id = own.user_id WHERE asked.id = e.wallet_id';
+/** SQL of what entries of `t` move in a currency, as {@link movedBy} counts: null where none of them has it. */
+const movedIn = (currency: string, more = '') => `(
   SELECT greatest(sum(amount) FILTER (WHERE amount > 0), -sum(amount) FILTER (WHERE amount < 0)) FROM entries
-   WHERE transaction_id = t.id AND wallet_id IN (
-     SELECT own.id FROM wallets own JOIN wallets asked ON asked.user_id = own.user_id WHERE asked.id = e.wallet_id))`;
-/** What an entry `e` moves. */
-export const ENTRY_AMOUNT = 'abs(e.amount)';
+   WHERE transaction_id = t.id AND wallet_id IN (SELECT id FROM wallets WHERE currency = ${currency}) ${more})`;
 
 interface Lists {
   /** What its cursors are good for. */
@@ -135,29 +141,36 @@ function ledgerLists(query: ListTransactionsQuery, where: string[], bind: Bind):
 
 /**
  * SQL conditions on `transactions t` for the filters that are given, other than time.
- * @param amount SQL of what the amounts are compared with; null for money of several currencies.
  * @throws {Problem} naming a wrong field.
  */
-export function filterConditions(filter: TransactionFilter, bind: Bind, amount = 't.amount'): string[] {
+export function filterConditions(filter: TransactionFilter, bind: Bind, measure: Measure): string[] {
   const conditions: string[] = [];
   if (filter.type !== undefined) conditions.push(`t.type = ${bind(filter.type)}`);
   if (filter.reference !== undefined) conditions.push(`t.reference = ${bind(filter.reference)}`);
   if (filter.reverses_id !== undefined) conditions.push(`t.reverses_id = ${bind(filter.reverses_id)}`);
   if (filter.hold_id !== undefined) conditions.push(`t.hold_id = ${bind(filter.hold_id)}`);
   if (filter.metadata !== undefined) conditions.push(`t.metadata @> ${bind(metadataText(filter.metadata))}::jsonb`);
-  // An entry has the currency of its wallet, also where its transaction has several.
-  if (filter.currency !== undefined && amount !== ENTRY_AMOUNT)
-    conditions.push(`t.currency = ${bind(filter.currency)}`);
   const [min, max] = [amountMinor('amount_min', filter), amountMinor('amount_max', filter)];
-  if (min !== undefined) conditions.push(`${amount} >= ${bind(min)}`);
-  if (max !== undefined) conditions.push(`${amount} <= ${bind(max)}`);
-  if (amount === PART) {
-    // It is at most what the whole moves, and at least what this entry does: 40,000 entries in 0.02 s instead of 0.7.
-    if (min !== undefined) conditions.push(`(t.amount IS NULL OR t.amount >= ${bind(min)})`);
-    if (max !== undefined) conditions.push(`${ENTRY_AMOUNT} <= ${bind(max)}`);
-  }
   if (min !== undefined && max !== undefined && max < min) {
     throw Problem.field('amount_max', 'must not be less than amount_min');
+  }
+  const within = (amount: string) => [
+    ...(min === undefined ? [] : [`${amount} >= ${bind(min)}`]),
+    ...(max === undefined ? [] : [`${amount} <= ${bind(max)}`]),
+  ];
+  if (measure === 'entry') return [...conditions, ...within(ENTRY_AMOUNT)];
+  if (filter.currency === undefined) return conditions;
+
+  const currency = bind(filter.currency);
+  const moved = movedIn(currency, measure === 'part' ? `AND wallet_id IN (${OWN})` : '');
+  // With several currencies a transaction has none of its own; its entries tell.
+  conditions.push(`(t.currency = ${currency} OR t.currency IS NULL AND ${moved} IS NOT NULL)`);
+  if (measure === 'whole') conditions.push(...within(`coalesce(t.amount, ${moved})`));
+  else {
+    conditions.push(...within(moved));
+    // It is at most what the whole moves, and at least what this entry does: 40,000 entries in 0.02 s instead of 0.7.
+    if (min !== undefined) conditions.push(`(t.amount IS NULL OR t.amount >= ${bind(min)})`);
+    if (max !== undefined) conditions.push(`(t.amount IS NULL OR ${ENTRY_AMOUNT} <= ${bind(max)})`);
   }
   return conditions;
 }
