@@ -20,6 +20,7 @@ import { OnePass1764500000000 } from './migrations/1764500000000-one-pass.js';
 import { Settle1764550000000 } from './migrations/1764550000000-settle.js';
 import { FromNothing1764600000000 } from './migrations/1764600000000-from-nothing.js';
 import { DeadDeliveries1764650000000 } from './migrations/1764650000000-dead-deliveries.js';
+import { ExpiredSessions1764700000000 } from './migrations/1764700000000-expired-sessions.js';
 import { AuditEntry } from './src/audit/audit-entry.entity.js';
 import { ApiKey } from './src/auth/api-key.entity.js';
 import { OneTimeCode } from './src/auth/one-time-code.entity.js';
@@ -63,7 +64,13 @@ export function databaseOptions(config: Config): DataSourceOptions {
       ...[CreateLedger1763800000000, LifeOfMoney1763900000000, CommitBehind1763950000000],
       ...[Growth1764000000000, WhoMayCall1764100000000, Outbox1764200000000, Clock1764250000000, Webhooks1764300000000],
       ...[Retention1764350000000, Schedules1764400000000, Positions1764450000000],
-      ...[OnePass1764500000000, Settle1764550000000, FromNothing1764600000000, DeadDeliveries1764650000000],
+      ...[
+        OnePass1764500000000,
+        Settle1764550000000,
+        FromNothing1764600000000,
+        DeadDeliveries1764650000000,
+        ExpiredSessions1764700000000,
+      ],
     ],
     migrationsTableName: 'migrations',
     synchronize: false,

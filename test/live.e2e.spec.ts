@@ -75,6 +75,16 @@ describe('live balances', () => {
     });
   });
 
+  it('tell that a hold has run out within two seconds, also of a wallet that nothing else happens to', async () => {
+    const wallet = await first.api.newWallet('100.00');
+    const expires_at = new Date(Date.now() + 1_000).toISOString();
+    expectStatus(201, await first.api.hold(wallet.id, '30.00', { expires_at }));
+    const reader = await watch(second, wallet.id);
+    await reader.until(({ last }) => last?.data.type === 'hold.expired');
+    expect(reader.last!.data).toMatchObject({ held: '0.00', available: '100.00' });
+    expect(Date.now() - Date.parse(expires_at)).toBeLessThan(2_000);
+  });
+
   it('resume after the last event, without a gap or a repeat, under load and on either process', async () => {
     const wallet = await first.api.newWallet('1000.00');
     const other = await first.api.newWallet('1000.00');

@@ -27,17 +27,18 @@ export const LEFTOVERS = [
 @Injectable()
 export class AuthSweeper {
   constructor(dataSource: DataSource, background: Background) {
-    background.every({
-      fault: 'what signing in left behind stays',
-      periodMs: PERIOD_MS,
-      round: async (signal) => {
-        for (const statement of LEFTOVERS) {
+    // Each by itself: one that fails must not keep what comes after it.
+    for (const statement of LEFTOVERS) {
+      background.every({
+        fault: 'what signing in left behind stays',
+        periodMs: PERIOD_MS,
+        round: async (signal) => {
           for (let n = 0; n < STATEMENTS_MAX && !signal.aborted; n++) {
             const [, deleted]: [unknown, number] = await dataSource.query(statement);
             if (deleted < ROWS_MAX) break;
           }
-        }
-      },
-    });
+        },
+      });
+    }
   }
 }

@@ -6,6 +6,7 @@ export type SessionEnd = (typeof SESSION_ENDS)[number];
 /** A person who signed in on a device. */
 @Entity('sessions')
 @Index('sessions_user_id_idx', ['userId', 'id'])
+@Index('sessions_expires_at_idx', ['expiresAt'])
 @Index('sessions_ended_at_idx', ['endedAt'], { where: 'ended_at IS NOT NULL' })
 @Check('sessions_end_reason_known', `end_reason IN ('logout', 'token_reused', 'operator', 'user_suspended')`)
 @Check('sessions_end_has_reason', '(ended_at IS NULL) = (end_reason IS NULL)')

@@ -38,7 +38,8 @@ export interface EmbeddedOptions {
 
 /** The server notices a killed service at once, but not before we can ask. */
 const SERVICE_LOCK_GRACE_MS = 1_500;
-const RESTART_ATTEMPTS_MAX = 30;
+/** A disk that is full, or files that are out of reach, may take somebody hours. They are told about once a minute. */
+const TOLD_EVERY_ATTEMPTS = 30;
 const RESTART_DELAY_MS = 200;
 const RESTART_DELAY_MAX_MS = 2_000;
 
@@ -114,18 +115,18 @@ class Stay implements EmbeddedDatabase {
   private async restart(): Promise<void> {
     this.options.log('The connection to the embedded PostgreSQL was lost; bringing it back …');
     let wait = RESTART_DELAY_MS;
-    for (let attempt = 1; attempt <= RESTART_ATTEMPTS_MAX; attempt += 1) {
+    for (let attempt = 0; ; attempt += 1) {
       await delay(wait);
       if (this.leaving) return;
       try {
         await this.enter();
         return this.options.log('The embedded PostgreSQL is back.');
       } catch (error) {
-        if (attempt === 1) this.options.log(causeOf(error));
+        if (attempt % TOLD_EVERY_ATTEMPTS === 0)
+          this.options.log(`The embedded PostgreSQL does not come back yet: ${causeOf(error)}`);
       }
       wait = Math.min(wait * 1.5, RESTART_DELAY_MAX_MS);
     }
-    this.options.log('The embedded PostgreSQL does not come back. Look at the lines above, and start again.');
   }
 
   private async leave(): Promise<void> {

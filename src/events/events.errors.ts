@@ -13,7 +13,7 @@ export const EVENT_ERRORS = {
     status: 429,
     title: 'Too many streams',
     retryable: true,
-    cause: 'The process has as many live streams open as it may (STREAMS_MAX).',
+    cause: 'The process has as many live streams open as it may (STREAMS_MAX), or four fifths of them are yours.',
     fix: 'Close streams that nobody looks at; one page needs one. Repeat after `Retry-After` seconds.',
   },
   test_clock_off: {

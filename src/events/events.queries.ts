@@ -14,6 +14,8 @@ import type { EventBody, EventPageBody, ListEventsQuery } from './events.dto.js'
 
 /** Batches that one request looks through: with a filter that nothing matches, it ends there and says so. */
 const BATCHES_MAX = 2_000;
+/** The same for the events of one wallet: they are passed over in some 20 ms. */
+const OF_SUBJECT_MAX = 10_000;
 
 /** An event as it is kept, with all that it concerns. */
 export interface KeptEvent extends EventPlace {
@@ -97,6 +99,13 @@ export class EventsQueries {
     const events = toEvents(await this.dataSource.query(selectEvents(OF_SUBJECT), parameters));
     const [settled]: RawRow[] = await this.dataSource.query(SETTLED);
     const last = events.at(-1);
+    if (types && events.length < most) {
+      const [further]: RawRow[] = await this.dataSource.query(END_OF_LOOK, parameters.slice(0, 3));
+      if (further) {
+        const place = { batch: BigInt(further.batch), ordinal: further.ordinal as number };
+        return { events, isEnd: false, seenUntil: eventId(place, further.created_at) };
+      }
+    }
     const isBehind = settled !== undefined && BigInt(settled.id) > (last ?? after ?? { batch: 0n }).batch;
     return { events, isEnd: true, seenUntil: isBehind ? endOf(BigInt(settled.id), settled.created_at) : last?.id };
   }
@@ -202,9 +211,16 @@ const AFTER_POSITION = `
    ORDER BY b.position, e.ordinal LIMIT $5`;
 
 const OF_SUBJECT = `
-  SELECT batch, ordinal FROM outbox
-   WHERE subject_id = $1 AND (batch, ordinal) > ($2, $3) AND ($4::text[] IS NULL OR type = ANY($4))
+  SELECT batch, ordinal FROM (
+    SELECT batch, ordinal, type FROM outbox WHERE subject_id = $1 AND (batch, ordinal) > ($2, $3)
+     ORDER BY batch, ordinal LIMIT ${OF_SUBJECT_MAX}) looked
+   WHERE $4::text[] IS NULL OR type = ANY($4)
    ORDER BY batch, ordinal LIMIT $5`;
+/** The last that it looked at, where there may be more behind it. */
+const END_OF_LOOK = `
+  SELECT e.batch, e.ordinal, b.created_at FROM outbox e JOIN outbox_batches b ON b.id = e.batch
+   WHERE e.subject_id = $1 AND (e.batch, e.ordinal) > ($2, $3)
+   ORDER BY e.batch, e.ordinal OFFSET ${OF_SUBJECT_MAX - 1} LIMIT 1`;
 
 /** No transaction takes an hour. */
 const SETTLED = `

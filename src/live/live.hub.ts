@@ -50,6 +50,11 @@ export class LiveHub implements BeforeApplicationShutdown {
     if (others?.size === 0) this.watchers.delete(watcher.walletId);
   }
 
+  /** Whose streams are open. */
+  get walletIds(): string[] {
+    return [...this.watchers.keys()];
+  }
+
   beforeApplicationShutdown(): void {
     this.isStopping = true;
   }
@@ -75,7 +80,7 @@ export class LiveHub implements BeforeApplicationShutdown {
   private async round(): Promise<void> {
     const placed = await this.positions.place();
     // After placing: whoever began to watch since then sees in the database itself all that has a position.
-    const walletIds = [...this.watchers.keys()];
+    const { walletIds } = this;
     while (this.position < placed) {
       const until = placed - this.position > BATCHES_MAX ? this.position + BigInt(BATCHES_MAX) : placed;
       for (const change of await this.queries.between(this.position, until, walletIds)) {

@@ -15,6 +15,8 @@ import { LiveStream } from './live.stream.js';
 
 /** A person has a few devices, each with a few pages. */
 const STREAMS_PER_PERSON_MAX = 20;
+/** Of all that a process may have: whatever one server does, the others and the persons have some. */
+const SHARE_OF_KEY_MAX = 0.8;
 /** Proxies hang up on a connection that is silent for 30 to 60 seconds. */
 const BEAT_EVERY_MS = 15_000;
 /** Whoever may no longer read the wallet is cut off by then. */
@@ -23,7 +25,7 @@ const RETRY_AFTER_SECONDS = 5;
 
 interface Open {
   stream: LiveStream;
-  userId?: string;
+  scope: string;
   beatAt: number;
   isAllowed: () => Promise<boolean>;
 }
@@ -69,18 +71,18 @@ export class LiveService implements OnApplicationBootstrap, BeforeApplicationShu
     if (!raw.socket && !raw.destroyed) await once(raw, 'socket'); // an earlier request of the connection has its answer first
     // Whoever hung up before this moment, while who they are was looked up, would be held open for ever: 'close' has come.
     if (raw.destroyed || reply.sent) return;
-    const userId = request.principal?.userId;
+    const { scope = '', userId } = request.principal ?? {};
     if (this.isStopping) {
       throw new Problem('shutting_down', 'This process is stopping.', { retryAfterSeconds: RETRY_AFTER_SECONDS });
     }
-    this.assertRoom();
+    this.assertRoom(scope);
     const lastId = request.headers['last-event-id'];
     const last = lastId === undefined ? undefined : placeOf(String(lastId));
     if (lastId !== undefined && !last)
       throw Problem.field('Last-Event-ID', 'must be the id of a message of the stream, or be left out');
     const stream = new LiveStream(walletId, this.queries);
     const open: Open = {
-      ...{ stream, userId, beatAt: Date.now() + BEAT_EVERY_MS },
+      ...{ stream, scope, beatAt: Date.now() + BEAT_EVERY_MS },
       isAllowed: this.access.of(request, 'wallets:read'),
     };
     this.streams.add(open);
@@ -94,7 +96,7 @@ export class LiveService implements OnApplicationBootstrap, BeforeApplicationShu
       await this.hub.watch(stream);
       const isResumed = last !== undefined && (await this.queries.isKept(last));
       const from = isResumed ? { after: last } : { standing: await this.queries.standing(walletId) };
-      if (userId !== undefined) this.endOldestOf(userId);
+      if (userId !== undefined) this.endOldestOf(scope);
       this.begin(reply);
       if (request.method === 'HEAD') return void raw.end();
       await stream.open(raw, from);
@@ -105,17 +107,23 @@ export class LiveService implements OnApplicationBootstrap, BeforeApplicationShu
     }
   }
 
-  private assertRoom(): void {
-    if (this.streams.size >= this.config.streamsMax) {
-      throw new Problem('too_many_streams', `This process has ${this.config.streamsMax} streams open.`, {
-        retryAfterSeconds: RETRY_AFTER_SECONDS,
-      });
-    }
+  private assertRoom(scope: string): void {
+    const { streamsMax } = this.config;
+    const again = { retryAfterSeconds: RETRY_AFTER_SECONDS };
+    if (this.streams.size >= streamsMax)
+      throw new Problem('too_many_streams', `This process has ${streamsMax} streams open.`, again);
+    const ownMax = Math.max(1, Math.floor(streamsMax * SHARE_OF_KEY_MAX));
+    if (this.streams.size >= ownMax && this.of(scope).length >= ownMax)
+      throw new Problem('too_many_streams', `This process has ${ownMax} streams of yours open.`, again);
+  }
+
+  private of(scope: string): Open[] {
+    return [...this.streams].filter((open) => open.scope === scope);
   }
 
   /** For a new one. Readers that have vanished without a word, as phones do, are noticed by TCP after a quarter of an hour. */
-  private endOldestOf(userId: string): void {
-    const own = [...this.streams].filter((open) => open.userId === userId);
+  private endOldestOf(scope: string): void {
+    const own = this.of(scope);
     if (own.length <= STREAMS_PER_PERSON_MAX) return;
     own[0]!.stream.end();
     this.streams.delete(own[0]!);

@@ -10,7 +10,7 @@ import { CONFIG, type Config } from '../config.js';
 import type { RawRow } from '../database/raw-row.js';
 import { inTransaction } from '../database/transaction.js';
 
-/** Any constant. */
+/** Any constant; a rule's place is the other half of its lock. */
 const LOCK = 4_120_653;
 /** Postings and their vacuum come first. */
 const PAUSE_MS = 20;
@@ -20,7 +20,7 @@ const ROUND_MS_MAX = 30_000;
 interface Rule {
   what: string;
   days: number;
-  /** Deletes the oldest of those from before `$1`, at most `$2`. @returns how many. */
+  /** Deletes the oldest of those from before `$1` days ago, at most `$2`. @returns how many. */
   statement: string;
   most: number;
 }
@@ -38,40 +38,41 @@ export class Retention {
       { what: 'deliveries', days: config.deliveryRetentionDays, statement: OLD_DELIVERIES, most: 1_000 },
       { what: 'idempotency keys', days: config.idempotencyForgetDays, statement: OLD_KEYS, most: 1_000 },
     ];
-    background.every({
-      fault: 'what is old stays',
-      periodMs: config.retentionSweepSeconds * 1_000,
-      round: async (signal) => {
-        for (const rule of rules) if (rule.days > 0) await this.sweep(rule, signal);
-      },
+    rules.forEach((rule, place) => {
+      if (rule.days === 0) return;
+      background.every({
+        fault: `old ${rule.what} stay`,
+        periodMs: config.retentionSweepSeconds * 1_000,
+        round: (signal) => this.sweep(rule, place, signal),
+      });
     });
   }
 
-  private async sweep({ days, statement, most }: Rule, signal: AbortSignal): Promise<void> {
+  private async sweep({ days, statement, most }: Rule, place: number, signal: AbortSignal): Promise<void> {
     const endsAt = performance.now() + ROUND_MS_MAX;
+    const isOfEvents = statement === OLD_EVENTS;
+    const parameters: unknown[] = [days, most];
+    // Before anything is locked, and once: it goes through all deliveries that wait, and what is needed only moves on.
+    if (isOfEvents) parameters.push((await this.dataSource.query(NEEDED_FROM))[0].needed_from);
     for (let deleted = most; deleted === most && performance.now() < endsAt && !signal.aborted; await delay(PAUSE_MS)) {
       deleted = await inTransaction(this.dataSource, async (runner) => {
-        const [{ is_ours }] = (await runner.query('SELECT pg_try_advisory_xact_lock($1) AS is_ours', [LOCK])) as [
-          RawRow,
-        ];
-        if (!is_ours) return 0;
+        const [lock]: RawRow[] = await runner.query('SELECT pg_try_advisory_xact_lock($1, $2) AS is_ours', [
+          LOCK,
+          place,
+        ]);
+        if (!lock!.is_ours) return 0;
         // Whoever gives positions locks batches as well, in another order.
-        if (statement === OLD_EVENTS) await runner.query('SELECT FROM outbox_place FOR UPDATE');
-        const [row]: RawRow[] = await runner.query(statement, [days, most]);
+        if (isOfEvents) await runner.query('SELECT FROM outbox_place FOR UPDATE');
+        const [row]: RawRow[] = await runner.query(statement, parameters);
         return Number(row!.deleted);
       });
     }
   }
 }
 
-/**
- * Always the oldest there are, so that what is left is whole from some moment on (`asper check` goes by that). An active
- * endpoint may be behind: what it has not been sent yet stays, with an hour to spare, as times are not quite in order. And so
- * does the last of those that are over, from which those who had read everything go on, however long nothing came: by position, of
- * the thousand newest.
- */
-const OLD_EVENTS = `
-  WITH needed AS (
+/** What an active endpoint has not been sent yet, with an hour to spare, as times are not quite in order. */
+const NEEDED_FROM = `
+  SELECT min(created_at) - interval '1 hour' AS needed_from FROM (
     SELECT b.created_at FROM webhook_endpoints e CROSS JOIN LATERAL (
       SELECT created_at FROM outbox_batches WHERE position > e.position ORDER BY position LIMIT 1) b
      WHERE e.status = 'active'
@@ -82,13 +83,20 @@ const OLD_EVENTS = `
      WHERE e.status = 'active'
     UNION ALL
     (SELECT created_at FROM outbox_batches
-      WHERE position IS NULL AND EXISTS (SELECT FROM webhook_endpoints WHERE status = 'active') ORDER BY id LIMIT 1)),
-  newest AS (
+      WHERE position IS NULL AND EXISTS (SELECT FROM webhook_endpoints WHERE status = 'active') ORDER BY id LIMIT 1)) needed`;
+
+/**
+ * Always the oldest there are, so that what is left is whole from some moment on (`asper check` goes by that). Nothing from
+ * `$3` on: an active endpoint may be behind. And not the last of those that are over, from which those who had read
+ * everything go on, however long nothing came: by position, of the thousand newest.
+ */
+const OLD_EVENTS = `
+  WITH newest AS (
     SELECT position, created_at FROM outbox_batches
      WHERE created_at < now() - make_interval(days => $1) ORDER BY created_at DESC LIMIT 1000),
   old AS (
     SELECT id FROM outbox_batches
-     WHERE created_at < least(now() - make_interval(days => $1), (SELECT min(created_at) - interval '1 hour' FROM needed),
+     WHERE created_at < least(now() - make_interval(days => $1), $3::timestamptz,
                               (SELECT created_at FROM newest ORDER BY position DESC NULLS LAST LIMIT 1))
      ORDER BY created_at LIMIT $2),
   events AS (DELETE FROM outbox WHERE batch IN (SELECT id FROM old)),

@@ -35,6 +35,8 @@ const UNDER_WAY_MAX = 64;
 const OF_WALLET_MAX = 16;
 /** After faults it waits 1, 2, 4, … seconds, and no longer than this. */
 const PUT_OFF_SECONDS_MAX = 300;
+/** So often it looks past what is due of a full wallet, where there was little: 100,000 of one are 0.1 s at each look. */
+const LOOK_PAST_EVERY_MS = 1_000;
 const WARN_EVERY_MS = 10_000;
 
 @Injectable()
@@ -46,6 +48,7 @@ export class ScheduleRunner implements OnApplicationBootstrap, BeforeApplication
   private isWanted = false;
   /** Whether more may be due than there was room for. */
   private isCrowded = false;
+  private lookPastAt = -Infinity;
   private isStopping = false;
   private warnedAt = -Infinity;
 
@@ -84,8 +87,11 @@ export class ScheduleRunner implements OnApplicationBootstrap, BeforeApplication
       const most = Math.min(OF_WALLET_MAX, UNDER_WAY_MAX - this.underWay.size);
       if (most === 0) return; // whoever ends looks again
       const full = this.fullWallets();
+      this.isCrowded = full.length > 0;
+      if (this.isCrowded && performance.now() < this.lookPastAt) return;
       const taken = await this.store.take(most, full);
-      this.isCrowded = taken.length === most || full.length > 0;
+      this.isCrowded ||= taken.length === most;
+      if (full.length > 0 && taken.length < most) this.lookPastAt = performance.now() + LOOK_PAST_EVERY_MS;
       if (taken.length === most) this.isWanted = true;
       for (const schedule of taken) this.start(schedule);
     }

@@ -9,22 +9,22 @@ import { Problem } from '../errors.js';
 
 const OF_PERSON_MAX = 5;
 const OF_PROCESS_MAX = 200;
-/** Whatever persons do, servers and operators have some. */
+/** Whatever persons do, servers and operators have some; and whatever one of those does, the others have. */
 const OF_OTHERS_MAX = OF_PROCESS_MAX + 50;
+const OF_KEY_MAX = 200;
 const RETRY_AFTER_SECONDS = 5;
 
 @Injectable()
 export class Downloads {
-  /** Whose each of them is; nothing for those of servers and operators. */
-  private readonly underWay = new Set<{ userId?: string }>();
+  private readonly underWay = new Set<Pick<Principal, 'scope'>>();
 
   /**
    * Begins one, and counts it until it is closed.
-   * @throws {Problem} `rate_limited` for a person with too many, `overloaded`
+   * @throws {Problem} `rate_limited` for a person or a key with too many, `overloaded`
    */
-  async begin(open: () => Promise<Readable>, { userId }: Principal): Promise<Readable> {
-    this.demandRoom(userId);
-    const place = { userId };
+  async begin(open: () => Promise<Readable>, caller: Principal): Promise<Readable> {
+    this.demandRoom(caller);
+    const place = { scope: caller.scope };
     this.underWay.add(place);
     try {
       const content = await open();
@@ -35,14 +35,13 @@ export class Downloads {
     }
   }
 
-  private demandRoom(userId?: string): void {
+  private demandRoom({ scope, userId }: Principal): void {
     const again = { retryAfterSeconds: RETRY_AFTER_SECONDS };
     if (this.underWay.size >= (userId === undefined ? OF_OTHERS_MAX : OF_PROCESS_MAX)) {
       throw new Problem('overloaded', `This process has ${this.underWay.size} statements under way.`, again);
     }
-    if (userId === undefined) return;
-    const own = [...this.underWay].filter((place) => place.userId === userId).length;
-    if (own < OF_PERSON_MAX) return;
+    const own = [...this.underWay].filter((place) => place.scope === scope).length;
+    if (own < (userId === undefined ? OF_KEY_MAX : OF_PERSON_MAX)) return;
     throw new Problem('rate_limited', `You have ${own} statements under way: read them to their end first.`, again);
   }
 }

@@ -46,7 +46,8 @@ export class HoldSweeper {
     return due.reduce((sum, { count }) => sum + count, 0) === HOLDS_MAX;
   }
 
-  private release(walletId: string): Promise<unknown> {
+  /** Ends what has expired of a wallet's holds, and tells so. */
+  release(walletId: string): Promise<unknown> {
     const id = newId();
     const postings = [{ kind: 'release_expired' as const, id, actor: 'system', walletId }];
     return this.engine.post({ id, scope: 'system', postings });

@@ -28,6 +28,6 @@ import { WalletStatesService } from './wallet-states.service.js';
     ...[PostingService, TransactionsService, TransactionsQueries, BatchService, PersonView],
     ...[HoldsService, HoldSweeper, WalletStatesService, LimitsService],
   ],
-  exports: [TransactionsService, TransactionsQueries, PostingEngine],
+  exports: [TransactionsService, TransactionsQueries, PostingEngine, HoldSweeper],
 })
 export class TransactionsModule {}

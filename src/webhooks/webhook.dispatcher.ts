@@ -42,6 +42,7 @@ const SPARE_MS = (LEASE_SECONDS * 1_000) / 3;
 const GRACE_MS = 3_000;
 const WARN_EVERY_MS = 10_000;
 const RETRY_AFTER_SECONDS_MAX = 86_400;
+const UNSEALED = 'its secret was sealed under another AUTH_SECRET: rotate it';
 
 @Injectable()
 export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -132,19 +133,21 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
     endpoint: TakenEndpoint,
     delivery: PendingDelivery,
     signal: AbortSignal,
-  ): Promise<Date | undefined> {
+  ): Promise<number | undefined> {
     const at = new Date().toISOString();
     const event = await this.events.at(placeOfDelivery(delivery));
-    const sent: Sent = event
-      ? await this.sender.send(
-          {
-            ...{ url: endpoint.url, secrets: await this.secrets.of(endpoint), eventId: event.id },
-            body: JSON.stringify((await this.events.bodies([event]))[0]),
-          },
-          signal,
-        )
-      : { durationMs: 0, statusCode: null, error: 'the event is no longer kept', response: null };
-    if (signal.aborted) return new Date(0); // it was given up, and is not counted
+    const secrets = await this.secrets.of(endpoint);
+    const sent: Sent =
+      event && secrets
+        ? await this.sender.send(
+            {
+              ...{ url: endpoint.url, secrets, eventId: event.id },
+              body: JSON.stringify((await this.events.bodies([event]))[0]),
+            },
+            signal,
+          )
+        : { durationMs: 0, statusCode: null, error: event ? UNSEALED : 'the event is no longer kept', response: null };
+    if (signal.aborted) return 0; // it was given up, and is not counted
     const { durationMs: duration_ms, statusCode: status_code, error, response } = sent;
     const attempt = { at, duration_ms, status_code, error, response };
     if (event) this.metrics.deliverySeconds.observe(duration_ms / 1_000);
@@ -162,25 +165,26 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
     attempt: Attempt,
     retryAfterSeconds: number | undefined,
     isHopeless: boolean,
-  ): Promise<Date | undefined> {
-    const retryAt = isHopeless ? undefined : this.retryAt(delivery.attemptCount, retryAfterSeconds);
-    this.metrics.deliveries.inc({ outcome: retryAt ? 'failed' : 'dead' });
-    const failingSince = await this.store.failed(endpoint.id, delivery.id, attempt, retryAt);
+  ): Promise<number | undefined> {
+    const retryAfterMs = isHopeless ? undefined : this.retryAfterMs(delivery.attemptCount, retryAfterSeconds);
+    const isLast = retryAfterMs === undefined;
+    this.metrics.deliveries.inc({ outcome: isLast ? 'dead' : 'failed' });
+    const failingSince = await this.store.failed(endpoint.id, delivery.id, attempt, retryAfterMs);
     delivery.firstAttemptAt ??= new Date(attempt.at);
     delivery.attemptCount += 1;
     if (attempt.status_code === 410) await this.disable(endpoint, 'gone');
-    else if (!retryAt && !isHopeless && failingSince && failingSince <= delivery.firstAttemptAt)
+    else if (isLast && !isHopeless && failingSince && failingSince <= delivery.firstAttemptAt)
       await this.disable(endpoint, 'failing');
-    return retryAt;
+    return retryAfterMs;
   }
 
   /** The plan with a fifth of jitter, or as late as the receiver asks; nothing where the plan is at its end. */
-  private retryAt(attemptCount: number, retryAfterSeconds = 0): Date | undefined {
+  private retryAfterMs(attemptCount: number, retryAfterSeconds = 0): number | undefined {
     const planned = this.config.webhookRetrySeconds[attemptCount];
     if (planned === undefined) return undefined;
     const seconds = planned * (0.9 + Math.random() * 0.2);
     const asked = Math.min(Math.max(0, retryAfterSeconds), RETRY_AFTER_SECONDS_MAX);
-    return new Date(Date.now() + Math.max(seconds, asked) * 1_000);
+    return Math.max(seconds, asked) * 1_000;
   }
 
   /** Sends no more there, and tells so: whoever reads events, other endpoints, and the log. What waits goes on waiting. */

@@ -27,8 +27,8 @@ export interface LaneOptions {
   worker: string;
   concurrency: number;
   store: WebhookStore;
-  /** Sends a delivery, and writes down what became of it. @returns when it is to be tried again; nothing where it has ended */
-  deliver: (endpoint: TakenEndpoint, delivery: PendingDelivery, signal: AbortSignal) => Promise<Date | undefined>;
+  /** Sends a delivery, and writes down what became of it. @returns after how many ms to try again; nothing where it has ended */
+  deliver: (endpoint: TakenEndpoint, delivery: PendingDelivery, signal: AbortSignal) => Promise<number | undefined>;
   warn: (message: string) => void;
 }
 
@@ -145,7 +145,7 @@ export class WebhookLane {
 
   private async pump(): Promise<void> {
     const order = new DeliveryOrder<PendingDelivery>(new Set(this.underWay.keys()));
-    this.start(order.next(this.window, this.room, Date.now()));
+    this.start(order.next(this.window, this.room, performance.now()));
     const end = this.window.at(-1)?.n;
     if (this.hasMore && end !== undefined && this.room > 0) await this.lookBeyond(order, end);
   }
@@ -156,7 +156,7 @@ export class WebhookLane {
 
   /** @param order that has gone through the window, which ends there. */
   private async lookBeyond(order: DeliveryOrder<PendingDelivery>, end: bigint): Promise<void> {
-    const isNew = !this.scan || this.scan.isStale || this.scan.order.dueAt <= Date.now();
+    const isNew = !this.scan || this.scan.isStale || this.scan.order.dueAt <= performance.now();
     const isSoon = performance.now() - this.scannedAt < PAUSE_MS && (this.wasInVain || this.underWay.size > 0);
     const isAnew = isNew && !isSoon;
     if (isAnew) {
@@ -168,7 +168,7 @@ export class WebhookLane {
     for (let page = 0; page < PAGES_MAX && scan && !scan.isAtEnd && this.room > 0; page++) {
       const further = await this.options.store.pending(this.endpoint.id, scan.last, PAGE);
       if (!this.isOurs) return;
-      const found = scan.order.next(further, this.room, Date.now());
+      const found = scan.order.next(further, this.room, performance.now());
       if (isAnew && found.length > 0) this.wasInVain = false;
       this.start(found);
       // Where there is no more room, the last that it took on is the last that it looked at.
@@ -183,8 +183,8 @@ export class WebhookLane {
       const { endpoint } = this;
       const ended = this.options
         .deliver(endpoint, delivery, this.stopping.signal)
-        .then((retryAt) => {
-          if (retryAt) delivery.nextAttemptAt = retryAt.getTime();
+        .then((retryAfterMs) => {
+          if (retryAfterMs !== undefined) delivery.nextAttemptAt = performance.now() + retryAfterMs;
           else {
             delivery.hasEnded = true;
             this.window = this.window.filter(({ id }) => id !== delivery.id);
@@ -192,7 +192,7 @@ export class WebhookLane {
         })
         .catch((error: unknown) => {
           // What became of it was not written down, so it is sent again, under the same id.
-          delivery.nextAttemptAt = Date.now() + PAUSE_MS;
+          delivery.nextAttemptAt = performance.now() + PAUSE_MS;
           this.options.warn(`delivery ${delivery.id} was not sent, or not written down: ${String(error)}`);
         })
         .finally(() => {

@@ -4,7 +4,7 @@
 export interface Waiting {
   id: string;
   subjectIds: readonly string[];
-  /** Milliseconds since 1970. */
+  /** By the clock that `now` is of, in milliseconds. */
   nextAttemptAt: number;
 }
 

@@ -14,11 +14,14 @@ export class WebhookSecrets {
     return seal(secret, endpointId, await this.secret.key('webhook secrets'));
   }
 
-  /** The secrets that sign now: the newest first, and the one before where its time is not over. */
-  async of({ id, sealedSecret, previousSecret, previousExpiresAt }: Sealed): Promise<Buffer[]> {
+  /**
+   * The secrets that sign now: the newest first, and the one before where its time is not over. None where the newest
+   * cannot be opened any more, because AUTH_SECRET was replaced.
+   */
+  async of({ id, sealedSecret, previousSecret, previousExpiresAt }: Sealed): Promise<Buffer[] | undefined> {
     const key = await this.secret.key('webhook secrets');
     const secret = unseal(sealedSecret, id, key);
-    if (!secret) throw new Error('the secret of its endpoint was sealed under another AUTH_SECRET: rotate it');
+    if (!secret) return undefined;
     const isOverlap = previousSecret && previousExpiresAt! > new Date();
     // After AUTH_SECRET was replaced the one before cannot be opened, and its receivers could not be served anyway.
     const previous = isOverlap ? unseal(previousSecret, id, key) : undefined;

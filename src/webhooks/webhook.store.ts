@@ -41,6 +41,7 @@ export interface TakenEndpoint {
   lastPending: bigint;
 }
 
+/** Its time is `performance.now()`: by the database's clock it is due in so many ms, whatever this machine's says. */
 export interface PendingDelivery extends Waiting {
   n: bigint;
   eventId: string;
@@ -108,10 +109,11 @@ export class WebhookStore {
 
   /** Deliveries that wait, in their order. */
   async pending(endpointId: string, after: bigint, most: number): Promise<PendingDelivery[]> {
+    const askedAt = performance.now();
     const rows: RawRow[] = await this.dataSource.query(PENDING, [endpointId, String(after), most]);
     return rows.map((row) => ({
       ...{ id: row.id, n: BigInt(row.n), eventId: row.event_id, subjectIds: row.subject_ids },
-      ...{ nextAttemptAt: row.next_attempt_at.getTime(), attemptCount: row.attempt_count },
+      ...{ nextAttemptAt: askedAt + Number(row.due_in_ms), attemptCount: row.attempt_count },
       firstAttemptAt: row.first_attempt_at === null ? null : new Date(row.first_attempt_at),
     }));
   }
@@ -126,16 +128,16 @@ export class WebhookStore {
   }
 
   /**
-   * Writes down an attempt that failed. @param retryAt when the next one is; nothing where that was the last
+   * Writes down an attempt that failed. @param retryAfterMs until the next one; nothing where that was the last
    * @returns since when none has succeeded; nothing where the endpoint was deleted
    */
   async failed(
     endpointId: string,
     deliveryId: string,
     attempt: Attempt,
-    retryAt: Date | undefined,
+    retryAfterMs: number | undefined,
   ): Promise<Date | undefined> {
-    if (retryAt) await this.dataSource.query(RETRY, [deliveryId, attempt, retryAt]);
+    if (retryAfterMs !== undefined) await this.dataSource.query(RETRY, [deliveryId, attempt, retryAfterMs]);
     else await this.dataSource.query(FINISH, [deliveryId, attempt, 'dead']);
     const [rows]: [RawRow[], number] = await this.dataSource.query(
       'UPDATE webhook_endpoints SET failing_since = coalesce(failing_since, $2) WHERE id = $1 RETURNING failing_since',
@@ -245,7 +247,7 @@ const INSERT_DELIVERIES = `
 
 /** Attempts are counted from when the plan began; those before are kept to be read. */
 const PENDING = `
-  SELECT id, n, event_id, subject_ids, next_attempt_at, attempt_count,
+  SELECT id, n, event_id, subject_ids, extract(epoch FROM next_attempt_at - now()) * 1000 AS due_in_ms, attempt_count,
          attempts -> (jsonb_array_length(attempts) - attempt_count) ->> 'at' AS first_attempt_at
     FROM webhook_deliveries
    WHERE endpoint_id = $1 AND status = 'pending' AND n > $2 ORDER BY n LIMIT $3`;
@@ -257,5 +259,7 @@ const FINISH = `
    WHERE id = $1 AND status = 'pending'`;
 
 const RETRY = `
-  UPDATE webhook_deliveries SET attempts = attempts || $2::jsonb, attempt_count = attempt_count + 1, next_attempt_at = $3
+  UPDATE webhook_deliveries
+     SET attempts = attempts || $2::jsonb, attempt_count = attempt_count + 1,
+         next_attempt_at = now() + $3 * interval '1 millisecond'
    WHERE id = $1 AND status = 'pending'`;

@@ -195,9 +195,9 @@ export class WebhooksService {
   private async isOf(id: string, secret: Buffer): Promise<boolean> {
     const endpoint = await this.dataSource.manager.findOneBy(WebhookEndpoint, { id });
     if (endpoint === null) return false;
-    // It does not open where AUTH_SECRET is another since: then it is not of this call.
-    const secrets = await this.secrets.of(endpoint).catch(() => []);
-    return secrets[0]?.equals(secret) ?? false;
+    // It does not open where AUTH_SECRET is another since, or gone: then it is not of this call.
+    const secrets = await this.secrets.of(endpoint).catch(() => undefined);
+    return secrets?.[0]?.equals(secret) ?? false;
   }
 }
 
