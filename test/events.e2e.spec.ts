@@ -219,6 +219,19 @@ describe('events', () => {
     expect(await crossings()).toHaveLength(2);
   });
 
+  it('of a type that comes once in 11,000 of a wallet are found in two pages, neither of which reads on for ever', async () => {
+    const { api } = service;
+    const wallet = await api.newWallet('1000.00', { low_balance_threshold: '890.01' });
+    const items = Array.from({ length: 1_000 }, () => ({ type: 'debit', wallet_id: wallet.id, amount: '0.01' }));
+    for (let n = 0; n < 11; n++) expectStatus(201, await api.post('/v1/transactions/batch', { atomic: true, items }));
+    const query = { wallet_id: wallet.id, type: 'wallet.below_threshold' };
+    const first = expectStatus(200, await page(query));
+    expect(first).toMatchObject({ data: [], has_more: true });
+    const second = expectStatus(200, await page({ ...query, after: first.last_id! }));
+    expect(second.data.map(({ type }) => type)).toEqual(['wallet.below_threshold']);
+    expect(second.has_more).toBe(false);
+  });
+
   it('say so where they are no longer kept, and where there never was one', async () => {
     const { events } = await read();
     const gone = eventId({ batch: placeOf(events[0]!.id)!.batch - 1n, ordinal: 0 }, new Date());

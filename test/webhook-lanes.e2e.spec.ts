@@ -42,6 +42,54 @@ describe('webhooks that a process works at', () => {
     return Number((await service.database.query(read))[0].n);
   };
 
+  it('come at once, and again in time, from a machine whose clock is half a minute behind the database', async () => {
+    // Or from one whose clock is right, where the database is ahead.
+    const lateClock = `const Real = Date;
+      globalThis.Date = class extends Real {
+        constructor(...given) { given.length > 0 ? super(...given) : super(Real.now() - 30_000); }
+        static now() { return Real.now() - 30_000; }
+      };`;
+    const late = await startService({
+      WEBHOOK_RETRY_SECONDS: '1',
+      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(lateClock)}`,
+    });
+    try {
+      let attempts = 0;
+      const receiver = await Receiver.start(() => (++attempts === 1 ? 503 : 204));
+      receivers.push(receiver);
+      const body = { url: receiver.url, types: ['wallet.opened'] };
+      const { id } = expectStatus(201, await late.api.post<WebhookSecretBody>('/v1/webhook-endpoints', body));
+      await late.api.newWallet();
+      await receiver.until(({ taken }) => taken.length === 1, 4_000);
+      const [delivery] = await late.database.query('SELECT attempts FROM webhook_deliveries WHERE endpoint_id = $1', [
+        id,
+      ]);
+      expect(Date.now() - Date.parse(delivery!.attempts[0].at)).toBeGreaterThan(29_000);
+    } finally {
+      await late.stop();
+    }
+  });
+
+  it('say of an endpoint whose secret cannot be opened any more that it fails, and why', async () => {
+    const { api, database } = service;
+    const receiver = await receive();
+    await database.query(`UPDATE webhook_endpoints SET sealed_secret = sealed_secret || '\\x00' WHERE id = $1`, [
+      receiver.id,
+    ]);
+    await api.newWallet('1.00');
+    const read = async () => {
+      const path = `/v1/webhook-endpoints/${receiver.id}`;
+      const [endpoint, { data }] = [
+        expectStatus(200, await api.get<WebhookEndpointBody>(path)),
+        expectStatus(200, await api.get<{ data: WebhookDeliveryBody[] }>(`${path}/deliveries`)),
+      ];
+      return { isFailing: endpoint.failing_since !== null, error: data[0]?.attempts[0]?.error };
+    };
+    for (let tries = 0; tries < 50 && !(await read()).isFailing; tries++) await delay(100);
+    expect(await read()).toEqual({ isFailing: true, error: expect.stringContaining('another AUTH_SECRET: rotate it') });
+    expect(receiver.received).toEqual([]);
+  });
+
   it('bring what happens to others behind a backlog of one wallet, and read that once', async () => {
     const [refused, other] = [await service.api.newWallet(), await service.api.newWallet('10.00')];
     const receiver = await receive();
