@@ -128,6 +128,8 @@ class LockWatch {
 class Load {
   readonly latenciesMs: number[] = [];
   readonly failures: string[] = [];
+  /** Transactions that were answered 201. */
+  private readonly acknowledged: string[] = [];
   private isOver = false;
   private readonly clients: Promise<unknown>;
 
@@ -143,7 +145,7 @@ class Load {
     const [own, other] = [this.wallets[i]!, this.wallets[(i + 1) % this.wallets.length]!];
     for (let n = 0; !this.isOver; n++) {
       const startedAt = performance.now();
-      const { status, text } =
+      const { status, text, body } =
         n % 4 === 0
           ? await api.get(`/v1/wallets/${own}/entries?limit=5`)
           : n % 4 === 1
@@ -151,12 +153,19 @@ class Load {
             : await api.debit(own, '0.01', {}, `d-${own}-${n}`);
       this.latenciesMs.push(performance.now() - startedAt);
       if (status >= 300) this.failures.push(`${status} ${text}`);
+      if (status === 201) this.acknowledged.push((body as { id: string }).id);
     }
   }
 
-  async stop(): Promise<void> {
+  /** @returns how many were acknowledged, and how many of those are in the ledger. */
+  async stop(): Promise<{ acknowledged: number; found: number }> {
     this.isOver = true;
     await this.clients;
+    const [{ found }] = await this.service.database.query(
+      'SELECT count(*)::int AS found FROM transactions WHERE id = ANY ($1)',
+      [this.acknowledged],
+    );
+    return { acknowledged: this.acknowledged.length, found };
   }
 }
 
@@ -185,7 +194,7 @@ describe('migrations beside a service that posts', () => {
     const rounds = Array.from({ length: ROUNDS }, () => ['down', 'up'] as const).flat();
     const { ran } = await migrating(service.database, rounds);
     await locks.stop();
-    await load.stop();
+    const { acknowledged, found } = await load.stop();
     const longest = Math.max(...ran.map(({ ms }) => ms));
     const slowest = Math.max(...load.latenciesMs);
     figure(
@@ -195,6 +204,7 @@ describe('migrations beside a service that posts', () => {
     );
     expect(ran).toHaveLength(2 * ROUNDS * UNDER_LOAD);
     expect(load.failures.slice(0, 5)).toEqual([]);
+    expect(found).toBe(acknowledged);
     expect(load.latenciesMs.length).toBeGreaterThan(500);
     expect(longest).toBeLessThan(LOCK_MS_MAX);
     expect(locks.longestMs).toBeLessThan(LOCK_MS_MAX);
@@ -220,7 +230,7 @@ describe('migrations beside a service that posts', () => {
     await report.query('COMMIT');
     const { ran, warnings } = await migration;
     await locks.stop();
-    await load.stop();
+    const { acknowledged, found } = await load.stop();
     await report.close();
     const slowest = Math.max(...load.latenciesMs);
     figure(
@@ -230,6 +240,7 @@ describe('migrations beside a service that posts', () => {
     expect([before, ran.map(({ name }) => name)]).toEqual([[], ['Next4102444800000']]);
     expect(warnings).toEqual([expect.stringMatching(`locked by process ${pid} \\(asper, .*It is tried again`)]);
     expect(load.failures.slice(0, 5)).toEqual([]);
+    expect(found).toBe(acknowledged);
     expect(locks.longestMs).toBeGreaterThan(300);
     expect(locks.longestMs).toBeLessThan(LOCK_MS_MAX);
   }, 60_000);

@@ -1,6 +1,6 @@
 /** The manners of the house that a tool can see. oxlint has the rest: lengths of files and functions, promises. */
 import { describe, expect, it } from '@jest/globals';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 const files = (folder: string) =>
@@ -56,6 +56,17 @@ describe('the house', () => {
       ].join('|'),
     );
     expect(places(words, [...sources, ...files('test')])).toEqual([]);
+  });
+
+  it('links in its documents to files that are there', () => {
+    const documents = ['.', 'docs', 'bench', 'torture'].flatMap((folder) =>
+      readdirSync(folder).flatMap((file) => (file.endsWith('.md') ? [path.join(folder, file)] : [])),
+    );
+    const links = documents.flatMap((file) =>
+      [...readFileSync(file, 'utf8').matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, to]) => ({ file, to: to! })),
+    );
+    expect(links.length).toBeGreaterThan(100);
+    expect(links.filter(({ file, to }) => !existsSync(path.join(path.dirname(file), to)))).toEqual([]);
   });
 
   it('records no download address in the lockfile', () => {

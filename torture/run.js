@@ -39,7 +39,7 @@ const TESTS = [
   { rows: ['R17'], what: 'real time', name: 'real-time', env: { REAL_TIME_OPERATIONS: '50000' } },
   { rows: ['R18'], what: 'the OpenAPI document, fuzzed', name: 'openapi-fuzz', env: { FUZZ_CASES: '200' } },
   { rows: ['R19'], what: 'webhooks, killed', name: 'webhook-faults', env: { WEBHOOK_KILLS: '100' } },
-  { rows: ['R20'], what: 'migrations under load', name: 'migrations' },
+  { rows: ['R20'], what: 'migrations under load', name: 'migrations', env: { MIGRATION_ENTRIES: '200000' } },
   { rows: ['R20'], what: 'backup and restore', name: 'backup' },
   { rows: ['mutants'], what: '⚑ builds without lock, floor and others, in R1 and R3', name: 'mutants' },
 ];
