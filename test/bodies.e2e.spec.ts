@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { ERRORS } from '../src/errors.js';
 import { expectStatus, type Problem } from './support/client.js';
 import { startService, type Service } from './support/service.js';
 
@@ -193,8 +194,20 @@ describe('what comes in', () => {
       expect(text).not.toMatch(/at \w+ \(|node_modules|SELECT|pg_|typeorm/i);
       expect(JSON.parse(text)).toMatchObject({ type: expect.stringMatching(/^\/errors\//), status, retryable: false });
     }
-    const page = await service.api.get('/errors/validation_failed');
-    expect([page.status, page.text]).toEqual([200, expect.stringMatching(/Cause.*Fix.*Repeat\?/s)]);
+  });
+
+  it('leads from each `type` to a page that says cause, fix, and whether to repeat', async () => {
+    const index = await service.api.get('/errors');
+    for (const [code, { title, retryable }] of Object.entries(ERRORS)) {
+      expect(index.text).toContain(`<a href="/errors/${code}">`);
+      const { status, text, headers } = await service.api.get(`/errors/${code}`);
+      expect([status, headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
+      expect(text).toContain(`<h1>${title}</h1>`);
+      const parts = /<h2>Cause<\/h2><p>(.+)<\/p><h2>Fix<\/h2><p>(.+)<\/p>\s*<h2>Repeat\?<\/h2><p>(Yes|No):/s.exec(text);
+      expect([code, parts?.[1]?.length, parts?.[2]?.length, parts?.[3]]).toEqual([
+        ...[code, expect.any(Number), expect.any(Number), retryable ? 'Yes' : 'No'],
+      ]);
+    }
   });
 
   it('carries a request id: the caller’s where it is safe to print, else a new one', async () => {

@@ -191,7 +191,7 @@ export async function failedStart(env: Record<string, string>): Promise<{ code: 
 }
 
 /** The URL that the service prints when it listens. Its warnings and errors pass through to the test's output. */
-async function listening(child: ChildProcess, quiet: boolean): Promise<string> {
+export async function listening(child: ChildProcess, quiet: boolean): Promise<string> {
   let output = '';
   child.stderr!.on('data', (chunk: Buffer) => quiet || process.stderr.write(chunk));
   return new Promise((resolve, reject) => {
