@@ -13,7 +13,14 @@ it('keeps the fewer deliveries in memory, the more endpoints a process works at'
     return Array.from({ length: Math.min(most, 2_000 - Number(after)) }, (_, i) => {
       const n = after + BigInt(i + 1);
       const id = String(n);
-      return { id, n, eventId: id, subjectIds: [id], nextAttemptAt: performance.now() + 3_600_000, attemptCount: 1 } as never;
+      return {
+        id,
+        n,
+        eventId: id,
+        subjectIds: [id],
+        nextAttemptAt: performance.now() + 3_600_000,
+        attemptCount: 1,
+      } as never;
     });
   };
   const lane = new WebhookLane({ id: 'one', position: 0n } as TakenEndpoint, Infinity, {
