@@ -13,7 +13,8 @@ const PERIOD_MS = 1_000;
 /** The time at a wallet may be that of a hold which ended otherwise. */
 const DUE = `
   SELECT id FROM wallets w WHERE id = ANY($1::uuid[]) AND holds_expire_at <= clock_now()
-     AND EXISTS (SELECT FROM holds WHERE wallet_id = w.id AND status = 'active' AND expires_at <= clock_now())`;
+     AND EXISTS (SELECT FROM holds WHERE wallet_id = w.id AND status = 'active' AND expires_at <= clock_now())
+   LIMIT 500`;
 
 @Injectable()
 export class LiveExpiry {

@@ -88,12 +88,12 @@ const REVERSED = `
 type Measure = 'whole' | 'part' | 'entry';
 
 const ENTRY_AMOUNT = 'abs(e.amount)';
-const OWN =
-  'SELECT own.id FROM wallets own JOIN wallets asked ON asked.user_id = own.user_id WHERE asked.id = e.wallet_id';
-/** SQL of what entries of `t` move in a currency, as {@link movedBy} counts: null where none of them has it. */
-const movedIn = (currency: string, more = '') => `(
-  SELECT greatest(sum(amount) FILTER (WHERE amount > 0), -sum(amount) FILTER (WHERE amount < 0)) FROM entries
-   WHERE transaction_id = t.id AND wallet_id IN (SELECT id FROM wallets WHERE currency = ${currency}) ${more})`;
+/** SQL of what a transaction moves in a currency, as {@link movedBy} counts: null where none of its entries has it. */
+const movedIn = (currency: string, measure: Measure) => `(
+  SELECT greatest(sum(m.amount) FILTER (WHERE m.amount > 0), -sum(m.amount) FILTER (WHERE m.amount < 0))
+    FROM entries m JOIN wallets w ON w.id = m.wallet_id
+   WHERE m.transaction_id = t.id AND w.currency = ${currency}
+     ${measure === 'part' ? 'AND w.user_id = (SELECT user_id FROM wallets WHERE id = e.wallet_id)' : ''})`;
 
 interface Lists {
   /** What its cursors are good for. */
@@ -162,7 +162,7 @@ export function filterConditions(filter: TransactionFilter, bind: Bind, measure:
   if (filter.currency === undefined) return conditions;
 
   const currency = bind(filter.currency);
-  const moved = movedIn(currency, measure === 'part' ? `AND wallet_id IN (${OWN})` : '');
+  const moved = movedIn(currency, measure);
   // With several currencies a transaction has none of its own; its entries tell.
   conditions.push(`(t.currency = ${currency} OR t.currency IS NULL AND ${moved} IS NOT NULL)`);
   if (measure === 'whole') conditions.push(...within(`coalesce(t.amount, ${moved})`));

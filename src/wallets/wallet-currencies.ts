@@ -9,13 +9,19 @@ import { onConnection } from '../database/transaction.js';
 import { Problem } from '../errors.js';
 import type { WalletKind } from './wallet.entity.js';
 
+interface Found {
+  id: string;
+  currency: string;
+  kind: WalletKind;
+}
+
 /** About 150 bytes each. A wallet that fell out costs a lookup by primary key. */
 const WALLETS_KEPT_MAX = 100_000;
 
 @Injectable()
 export class WalletCurrencies {
   private readonly kept = new Map<string, string>();
-  private wanted?: { ids: Set<string>; rows: Promise<Map<string, { currency: string; kind: WalletKind }>> };
+  private wanted?: { ids: Set<string>; rows: Promise<Map<string, Found>> };
 
   constructor(private readonly dataSource: DataSource) {}
 
@@ -31,7 +37,8 @@ export class WalletCurrencies {
     if (!wallet) throw new Problem('wallet_not_found', `There is no wallet ${walletId}.`);
     if (wallet.kind !== 'customer') throw new Problem('system_wallet', `Wallet ${walletId} belongs to the system.`);
     if (this.kept.size >= WALLETS_KEPT_MAX) this.kept.delete(this.kept.keys().next().value!);
-    this.kept.set(walletId, wallet.currency);
+    // Not the caller's text: V8 would keep all of the URL or body that it is a piece of.
+    this.kept.set(wallet.id, wallet.currency);
     return wallet.currency;
   }
 
@@ -42,7 +49,7 @@ export class WalletCurrencies {
       const { rows } = await onConnection(this.dataSource, (runner) =>
         runPrepared(runner, FIND_CURRENCIES, [[...ids]]),
       );
-      return new Map(rows.map((row) => [row.id, row as { currency: string; kind: WalletKind }]));
+      return new Map(rows.map((row) => [row.id, row as Found]));
     });
     return { ids, rows };
   }
