@@ -104,6 +104,8 @@ describe('every operation of the OpenAPI document', () => {
         `never done: ${never.join(', ') || 'none'}`,
     );
     expect(told.join('\n')).toBe('');
+    // Six cases leave a few operations undone, 200 none.
+    if (CASES >= 200) expect(never).toEqual([]);
   }, 1_800_000);
 
   it('leaves the laws of the ledger whole', async () => {
