@@ -11,9 +11,10 @@ const MIGRATION_LOCK = 4_120_651;
 
 /**
  * No migration stands in line for a table longer than this. Behind a report that reads for ten minutes it would wait ten minutes,
- * and every posting of the service behind it: postings wait this long at most, and go on while it pauses.
+ * and every posting of the service behind it: postings wait this long at most, and go on while it pauses. Half a
+ * second is promised; what is left of it is for a machine that is slow to wake who waited.
  */
-const LOCK_WAIT_MS_MAX = 400;
+const LOCK_WAIT_MS_MAX = 300;
 const LOCK_ATTEMPTS_MAX = 40;
 const LOCK_PAUSE_MS = 1_000;
 
