@@ -86,7 +86,7 @@ export function createClient({ baseUrl, token, attemptsMax = 6, attemptMs = 15_0
 /** The operations that have an `Idempotency-Key`: all that create or move something, but for signing in. */
 function takesKey(method: string, path: string): boolean {
   if (method === 'PATCH') return path === '/v1/holds/{hold_id}';
-  return method === 'POST' && path.startsWith('/v1/') && !path.startsWith('/v1/auth/');
+  return method === 'POST' && !path.startsWith('/v1/auth/');
 }
 
 /** The service says so of each problem; 502 and 504 come from what stands between. */

@@ -2,6 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { RawRow } from '../database/raw-row.js';
+import { inSnapshot } from '../database/transaction.js';
 import { Problem } from '../errors.js';
 import { formatAmount } from '../money.js';
 import { transactionBody } from '../transactions/transactions.dto.js';
@@ -95,17 +96,19 @@ export class EventsQueries {
     most: number,
     types?: readonly EventType[],
   ): Promise<Looked> {
-    const parameters = [walletId, String(after?.batch ?? 0n), after?.ordinal ?? 0, types ?? null, most];
-    const events = toEvents(await this.dataSource.query(selectEvents(OF_SUBJECT), parameters));
-    const [settled]: RawRow[] = await this.dataSource.query(SETTLED);
-    const last = events.at(-1);
-    if (types && events.length < most) {
-      const [further]: RawRow[] = await this.dataSource.query(END_OF_LOOK, parameters.slice(0, 3));
-      if (further) {
-        const place = { batch: BigInt(further.batch), ordinal: further.ordinal as number };
-        return { events, isEnd: false, seenUntil: eventId(place, further.created_at) };
-      }
+    const from = [walletId, String(after?.batch ?? 0n), after?.ordinal ?? 0];
+    // In one snapshot: whatever is committed or deleted meanwhile, the end of the look is that of this very look.
+    const { events, settled, end } = await inSnapshot(this.dataSource, async (runner) => {
+      const events = toEvents(await runner.query(selectEvents(OF_SUBJECT), [...from, types ?? null, most]));
+      const [settled]: RawRow[] = await runner.query(SETTLED);
+      const [end]: RawRow[] = types && events.length < most ? await runner.query(END_OF_LOOK, from) : [];
+      return { events, settled, end };
+    });
+    if (end) {
+      const place = { batch: BigInt(end.batch), ordinal: end.ordinal as number };
+      return { events, isEnd: false, seenUntil: eventId(place, end.created_at) };
     }
+    const last = events.at(-1);
     const isBehind = settled !== undefined && BigInt(settled.id) > (last ?? after ?? { batch: 0n }).batch;
     return { events, isEnd: true, seenUntil: isBehind ? endOf(BigInt(settled.id), settled.created_at) : last?.id };
   }
@@ -218,9 +221,10 @@ const OF_SUBJECT = `
    ORDER BY batch, ordinal LIMIT $5`;
 /** The last that it looked at, where there may be more behind it. */
 const END_OF_LOOK = `
-  SELECT e.batch, e.ordinal, b.created_at FROM outbox e JOIN outbox_batches b ON b.id = e.batch
-   WHERE e.subject_id = $1 AND (e.batch, e.ordinal) > ($2, $3)
-   ORDER BY e.batch, e.ordinal OFFSET ${OF_SUBJECT_MAX - 1} LIMIT 1`;
+  SELECT e.batch, e.ordinal, b.created_at FROM (
+    SELECT batch, ordinal FROM outbox WHERE subject_id = $1 AND (batch, ordinal) > ($2, $3)
+     ORDER BY batch, ordinal OFFSET ${OF_SUBJECT_MAX - 1} LIMIT 1) e
+    JOIN outbox_batches b ON b.id = e.batch`;
 
 /** No transaction takes an hour. */
 const SETTLED = `

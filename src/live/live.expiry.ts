@@ -10,14 +10,14 @@ import { LiveHub } from './live.hub.js';
 
 const PERIOD_MS = 1_000;
 
-/** The time at a wallet may be that of a hold which ended otherwise. */
 const DUE = `
-  SELECT id FROM wallets w WHERE id = ANY($1::uuid[]) AND holds_expire_at <= clock_now()
-     AND EXISTS (SELECT FROM holds WHERE wallet_id = w.id AND status = 'active' AND expires_at <= clock_now())
-   LIMIT 500`;
+  SELECT DISTINCT wallet_id FROM holds
+   WHERE status = 'active' AND expires_at <= clock_now() AND wallet_id = ANY($1::uuid[]) LIMIT 500`;
 
 @Injectable()
 export class LiveExpiry {
+  private readonly underWay = new Set<string>();
+
   constructor(
     private readonly dataSource: DataSource,
     private readonly hub: LiveHub,
@@ -31,10 +31,16 @@ export class LiveExpiry {
     });
   }
 
+  /** A wallet that somebody has locked holds up no other. */
   private async round(): Promise<void> {
-    const { walletIds } = this.hub;
+    const walletIds = this.hub.walletIds.filter((id) => !this.underWay.has(id));
     if (walletIds.length === 0) return;
-    const due: Array<{ id: string }> = await this.dataSource.query(DUE, [walletIds]);
-    await Promise.all(due.map(({ id }) => this.sweeper.release(id)));
+    const due: Array<{ wallet_id: string }> = await this.dataSource.query(DUE, [walletIds]);
+    for (const { wallet_id: id } of due) {
+      this.underWay.add(id);
+      const end = () => this.underWay.delete(id);
+      // What fails is due again in a second; that nothing can be posted, others say.
+      void this.sweeper.release(id).then(end, end);
+    }
   }
 }

@@ -113,7 +113,7 @@ export class LiveService implements OnApplicationBootstrap, BeforeApplicationShu
     if (this.streams.size >= streamsMax)
       throw new Problem('too_many_streams', `This process has ${streamsMax} streams open.`, again);
     const ownMax = Math.max(1, Math.floor(streamsMax * SHARE_OF_KEY_MAX));
-    if (this.streams.size >= ownMax && this.of(scope).length >= ownMax)
+    if (scope.startsWith('key:') && this.streams.size >= ownMax && this.of(scope).length >= ownMax)
       throw new Problem('too_many_streams', `This process has ${ownMax} streams of yours open.`, again);
   }
 

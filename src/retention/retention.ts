@@ -17,6 +17,9 @@ const PAUSE_MS = 20;
 /** A round ends by then; the next goes on. */
 const ROUND_MS_MAX = 30_000;
 
+/** To find what is needed, all deliveries that wait are gone through: before anything is locked, and not for each hundred batches. */
+const NEEDED_MS_MAX = 1_000;
+
 interface Rule {
   what: string;
   days: number;
@@ -51,9 +54,7 @@ export class Retention {
   private async sweep({ days, statement, most }: Rule, place: number, signal: AbortSignal): Promise<void> {
     const endsAt = performance.now() + ROUND_MS_MAX;
     const isOfEvents = statement === OLD_EVENTS;
-    const parameters: unknown[] = [days, most];
-    // Before anything is locked, and once: it goes through all deliveries that wait, and what is needed only moves on.
-    if (isOfEvents) parameters.push((await this.dataSource.query(NEEDED_FROM))[0].needed_from);
+    let [neededFrom, askedAt]: [unknown, number] = [null, -Infinity];
     for (let deleted = most; deleted === most && performance.now() < endsAt && !signal.aborted; await delay(PAUSE_MS)) {
       deleted = await inTransaction(this.dataSource, async (runner) => {
         const [lock]: RawRow[] = await runner.query('SELECT pg_try_advisory_xact_lock($1, $2) AS is_ours', [
@@ -61,9 +62,13 @@ export class Retention {
           place,
         ]);
         if (!lock!.is_ours) return 0;
+        if (isOfEvents && performance.now() - askedAt > NEEDED_MS_MAX) {
+          neededFrom = ((await runner.query(NEEDED_FROM)) as RawRow[])[0]!.needed_from;
+          askedAt = performance.now();
+        }
         // Whoever gives positions locks batches as well, in another order.
         if (isOfEvents) await runner.query('SELECT FROM outbox_place FOR UPDATE');
-        const [row]: RawRow[] = await runner.query(statement, parameters);
+        const [row]: RawRow[] = await runner.query(statement, [days, most, ...(isOfEvents ? [neededFrom] : [])]);
         return Number(row!.deleted);
       });
     }

@@ -49,6 +49,7 @@ export class ScheduleRunner implements OnApplicationBootstrap, BeforeApplication
   /** Whether more may be due than there was room for. */
   private isCrowded = false;
   private lookPastAt = -Infinity;
+  private lookingPast?: NodeJS.Timeout;
   private isStopping = false;
   private warnedAt = -Infinity;
 
@@ -70,6 +71,7 @@ export class ScheduleRunner implements OnApplicationBootstrap, BeforeApplication
   async beforeApplicationShutdown(): Promise<void> {
     this.isStopping = true;
     clearInterval(this.timer);
+    clearTimeout(this.lookingPast);
     await this.looking;
     await Promise.all(this.underWay.values());
   }
@@ -88,10 +90,17 @@ export class ScheduleRunner implements OnApplicationBootstrap, BeforeApplication
       if (most === 0) return; // whoever ends looks again
       const full = this.fullWallets();
       this.isCrowded = full.length > 0;
-      if (this.isCrowded && performance.now() < this.lookPastAt) return;
+      const askedAt = performance.now();
+      if (this.isCrowded && askedAt < this.lookPastAt) {
+        this.lookingPast ??= setTimeout(() => {
+          this.lookingPast = undefined;
+          this.look();
+        }, this.lookPastAt - askedAt).unref();
+        return;
+      }
       const taken = await this.store.take(most, full);
       this.isCrowded ||= taken.length === most;
-      if (full.length > 0 && taken.length < most) this.lookPastAt = performance.now() + LOOK_PAST_EVERY_MS;
+      if (full.length > 0 && taken.length < most) this.lookPastAt = askedAt + LOOK_PAST_EVERY_MS;
       if (taken.length === most) this.isWanted = true;
       for (const schedule of taken) this.start(schedule);
     }
@@ -109,6 +118,10 @@ export class ScheduleRunner implements OnApplicationBootstrap, BeforeApplication
       .catch((error: unknown) => this.putOff(schedule, error))
       .then((isMoreDue) => {
         this.underWay.delete(schedule);
+        const { fromWalletId, toWalletId } = schedule;
+        const full = this.fullWallets();
+        // What it goes on with lies behind what is due of others.
+        if (isMoreDue && !full.includes(fromWalletId) && !full.includes(toWalletId)) this.lookPastAt = -Infinity;
         if (isMoreDue || this.isCrowded) this.look();
       });
     this.underWay.set(schedule, work);

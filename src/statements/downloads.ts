@@ -4,7 +4,7 @@
  */
 import { Injectable } from '@nestjs/common';
 import type { Readable } from 'node:stream';
-import type { Principal } from '../caller.js';
+import { OPERATOR, type Principal } from '../caller.js';
 import { Problem } from '../errors.js';
 
 const OF_PERSON_MAX = 5;
@@ -40,6 +40,7 @@ export class Downloads {
     if (this.underWay.size >= (userId === undefined ? OF_OTHERS_MAX : OF_PROCESS_MAX)) {
       throw new Problem('overloaded', `This process has ${this.underWay.size} statements under way.`, again);
     }
+    if (scope === OPERATOR.scope) return;
     const own = [...this.underWay].filter((place) => place.scope === scope).length;
     if (own < (userId === undefined ? OF_KEY_MAX : OF_PERSON_MAX)) return;
     throw new Problem('rate_limited', `You have ${own} statements under way: read them to their end first.`, again);

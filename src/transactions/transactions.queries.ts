@@ -88,12 +88,11 @@ const REVERSED = `
 type Measure = 'whole' | 'part' | 'entry';
 
 const ENTRY_AMOUNT = 'abs(e.amount)';
-/** SQL of what a transaction moves in a currency, as {@link movedBy} counts: null where none of its entries has it. */
-const movedIn = (currency: string, measure: Measure) => `(
-  SELECT greatest(sum(m.amount) FILTER (WHERE m.amount > 0), -sum(m.amount) FILTER (WHERE m.amount < 0))
-    FROM entries m JOIN wallets w ON w.id = m.wallet_id
-   WHERE m.transaction_id = t.id AND w.currency = ${currency}
-     ${measure === 'part' ? 'AND w.user_id = (SELECT user_id FROM wallets WHERE id = e.wallet_id)' : ''})`;
+const legsIn = (currency: string, measure: Measure) => `
+  FROM entries m JOIN wallets w ON w.id = m.wallet_id WHERE m.transaction_id = t.id AND w.currency = ${currency}
+  ${measure === 'part' ? 'AND w.user_id = (SELECT user_id FROM wallets WHERE id = e.wallet_id)' : ''}`;
+/** As {@link movedBy} counts. */
+const MOVED = 'greatest(sum(m.amount) FILTER (WHERE m.amount > 0), -sum(m.amount) FILTER (WHERE m.amount < 0))';
 
 interface Lists {
   /** What its cursors are good for. */
@@ -162,9 +161,10 @@ export function filterConditions(filter: TransactionFilter, bind: Bind, measure:
   if (filter.currency === undefined) return conditions;
 
   const currency = bind(filter.currency);
-  const moved = movedIn(currency, measure);
+  const legs = legsIn(currency, measure);
+  const moved = `(SELECT ${MOVED} ${legs})`;
   // With several currencies a transaction has none of its own; its entries tell.
-  conditions.push(`(t.currency = ${currency} OR t.currency IS NULL AND ${moved} IS NOT NULL)`);
+  conditions.push(`(t.currency = ${currency} OR t.currency IS NULL AND EXISTS (SELECT ${legs}))`);
   if (measure === 'whole') conditions.push(...within(`coalesce(t.amount, ${moved})`));
   else {
     conditions.push(...within(moved));

@@ -42,7 +42,6 @@ const SPARE_MS = (LEASE_SECONDS * 1_000) / 3;
 const GRACE_MS = 3_000;
 const WARN_EVERY_MS = 10_000;
 const RETRY_AFTER_SECONDS_MAX = 86_400;
-const UNSEALED = 'its secret was sealed under another AUTH_SECRET: rotate it';
 
 @Injectable()
 export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -136,17 +135,15 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
   ): Promise<number | undefined> {
     const at = new Date().toISOString();
     const event = await this.events.at(placeOfDelivery(delivery));
-    const secrets = await this.secrets.of(endpoint);
-    const sent: Sent =
-      event && secrets
-        ? await this.sender.send(
-            {
-              ...{ url: endpoint.url, secrets, eventId: event.id },
-              body: JSON.stringify((await this.events.bodies([event]))[0]),
-            },
-            signal,
-          )
-        : { durationMs: 0, statusCode: null, error: event ? UNSEALED : 'the event is no longer kept', response: null };
+    const sent: Sent = event
+      ? await this.sender.send(
+          {
+            ...{ url: endpoint.url, secrets: await this.secretsOf(endpoint), eventId: event.id },
+            body: JSON.stringify((await this.events.bodies([event]))[0]),
+          },
+          signal,
+        )
+      : { durationMs: 0, statusCode: null, error: 'the event is no longer kept', response: null };
     if (signal.aborted) return 0; // it was given up, and is not counted
     const { durationMs: duration_ms, statusCode: status_code, error, response } = sent;
     const attempt = { at, duration_ms, status_code, error, response };
@@ -157,6 +154,14 @@ export class WebhookDispatcher implements OnApplicationBootstrap, BeforeApplicat
       return undefined;
     }
     return this.failed(endpoint, delivery, attempt, event ? sent.retryAfterSeconds : undefined, !event);
+  }
+
+  /** Where they cannot be opened nothing is sent, and no attempt is counted: what waits goes at once when there is a new one. */
+  private async secretsOf(endpoint: TakenEndpoint): Promise<Buffer[]> {
+    const secrets = await this.secrets.of(endpoint);
+    if (secrets) return secrets;
+    await this.store.markFailing(endpoint.id);
+    throw new Error(`the secret of endpoint ${endpoint.id} was sealed under another AUTH_SECRET: rotate it`);
   }
 
   private async failed(

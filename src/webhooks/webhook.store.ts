@@ -127,6 +127,14 @@ export class WebhookStore {
     );
   }
 
+  /** Shows an endpoint as failing to which nothing can be sent. */
+  async markFailing(endpointId: string): Promise<void> {
+    await this.dataSource.query(
+      'UPDATE webhook_endpoints SET failing_since = now() WHERE id = $1 AND failing_since IS NULL',
+      [endpointId],
+    );
+  }
+
   /**
    * Writes down an attempt that failed. @param retryAfterMs until the next one; nothing where that was the last
    * @returns since when none has succeeded; nothing where the endpoint was deleted
