@@ -16,7 +16,7 @@ describe('live balances of a secured service', () => {
   let other: Tokens;
   const readers: StreamReader[] = [];
   beforeAll(async () => {
-    service = await startSecured({ REQUESTS_PER_MINUTE_ADDRESS: '5' });
+    service = await startSecured({ REQUESTS_PER_MINUTE_ADDRESS: '5', STREAMS_MAX: '30' });
     const { secret } = await insertKey(service.database, { scopes: ['users:write', 'wallets:write'] });
     const make = async (path: string, body: object) =>
       expectStatus(201, await service.api.call<{ id: string }>('POST', path, body, bearer(secret))).id;
@@ -103,6 +103,17 @@ describe('live balances of a secured service', () => {
     expect((await watch(tokens.access_token)).status).toBe(200);
     await oldest.until(({ isEnded }) => isEnded);
     expect(all.map(({ isEnded }) => isEnded)).toEqual(all.map(() => false));
+  });
+
+  it('are four fifths of all for a key: whatever one server does, others have some', async () => {
+    const [greedy, modest] = [
+      await insertKey(service.database, { scopes: ['wallets:read'] }),
+      await insertKey(service.database, { scopes: ['wallets:read'] }),
+    ];
+    for (let n = 0; n < 24; n++) expect((await watch(greedy.secret)).status).toBe(200);
+    expect(code(await watch(greedy.secret))).toBe('too_many_streams');
+    for (let n = 0; n < 6; n++) expect((await watch(modest.secret)).status).toBe(200);
+    expect(code(await watch(modest.secret))).toBe('too_many_streams');
   });
 
   it('that are being opened when the process is told to stop end at once, and it with them', async () => {
