@@ -35,8 +35,6 @@ const UNDER_WAY_MAX = 64;
 const OF_WALLET_MAX = 16;
 /** After faults it waits 1, 2, 4, … seconds, and no longer than this. */
 const PUT_OFF_SECONDS_MAX = 300;
-/** So often it looks past what is due of a full wallet, where there was little: 100,000 of one are 0.1 s at each look. */
-const LOOK_PAST_EVERY_MS = 1_000;
 const WARN_EVERY_MS = 10_000;
 
 @Injectable()
@@ -48,8 +46,6 @@ export class ScheduleRunner implements OnApplicationBootstrap, BeforeApplication
   private isWanted = false;
   /** Whether more may be due than there was room for. */
   private isCrowded = false;
-  private lookPastAt = -Infinity;
-  private lookingPast?: NodeJS.Timeout;
   private isStopping = false;
   private warnedAt = -Infinity;
 
@@ -71,7 +67,6 @@ export class ScheduleRunner implements OnApplicationBootstrap, BeforeApplication
   async beforeApplicationShutdown(): Promise<void> {
     this.isStopping = true;
     clearInterval(this.timer);
-    clearTimeout(this.lookingPast);
     await this.looking;
     await Promise.all(this.underWay.values());
   }
@@ -89,18 +84,8 @@ export class ScheduleRunner implements OnApplicationBootstrap, BeforeApplication
       const most = Math.min(OF_WALLET_MAX, UNDER_WAY_MAX - this.underWay.size);
       if (most === 0) return; // whoever ends looks again
       const full = this.fullWallets();
-      this.isCrowded = full.length > 0;
-      const askedAt = performance.now();
-      if (this.isCrowded && askedAt < this.lookPastAt) {
-        this.lookingPast ??= setTimeout(() => {
-          this.lookingPast = undefined;
-          this.look();
-        }, this.lookPastAt - askedAt).unref();
-        return;
-      }
       const taken = await this.store.take(most, full);
-      this.isCrowded ||= taken.length === most;
-      if (full.length > 0 && taken.length < most) this.lookPastAt = askedAt + LOOK_PAST_EVERY_MS;
+      this.isCrowded = taken.length === most || full.length > 0;
       if (taken.length === most) this.isWanted = true;
       for (const schedule of taken) this.start(schedule);
     }
@@ -118,10 +103,6 @@ export class ScheduleRunner implements OnApplicationBootstrap, BeforeApplication
       .catch((error: unknown) => this.putOff(schedule, error))
       .then((isMoreDue) => {
         this.underWay.delete(schedule);
-        const { fromWalletId, toWalletId } = schedule;
-        const full = this.fullWallets();
-        // What it goes on with lies behind what is due of others.
-        if (isMoreDue && !full.includes(fromWalletId) && !full.includes(toWalletId)) this.lookPastAt = -Infinity;
         if (isMoreDue || this.isCrowded) this.look();
       });
     this.underWay.set(schedule, work);
