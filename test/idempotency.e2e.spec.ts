@@ -64,8 +64,8 @@ describe('idempotency keys', () => {
     });
     const ended = once(bystander, 'message');
     // Interleaved, so that a slow moment of the machine meets both. Usual: 100 requests at once, each with its own key.
-    for (let round = 0; round < 120; round++) {
-      const isStorm = round % 2 === 1;
+    for (let round = 0; round < 240; round++) {
+      const isStorm = Math.floor(round / 8) % 2 === 1;
       Atomics.store(shared, 0, Number(isStorm));
       const keyOf = (i: number) => (isStorm ? `storm-${round}` : `usual-${round}-${i}`);
       const crowd = Array.from({ length: 100 }, (_, i) => services[i % 2]!.api.debit(busy.id, '1.00', {}, keyOf(i)));
@@ -74,9 +74,9 @@ describe('idempotency keys', () => {
     Atomics.store(shared, 1, 1);
     const [[usual, storm]] = (await ended) as [[number[], number[]]];
     const p99 = (list: number[]) => list.sort((a, b) => a - b)[Math.ceil(list.length * 0.99) - 1]!;
-    expect(Math.min(usual.length, storm.length)).toBeGreaterThan(100);
+    expect(Math.min(usual.length, storm.length)).toBeGreaterThan(400); // so that its p99 is no single one
     console.info(
-      `p99 beside 100 requests ${p99(usual).toFixed(1)} ms, beside one that is sent 100 times ${p99(storm).toFixed(1)}`,
+      `p99 of ${usual.length} and ${storm.length}: beside 100 requests ${p99(usual).toFixed(1)} ms, beside one that is sent 100 times ${p99(storm).toFixed(1)}`,
     );
     expect(p99(storm) / p99(usual)).toBeLessThan(2);
   });
